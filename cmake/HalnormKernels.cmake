@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# From operations, targets and schedule rows to one object a kernel and the tables of them all.
+
+# What a kernel may leave out: the runtime checks arguments, and no kernel calls Halide's runtime.
+set(_halnorm_kernel_features strict_float-no_asserts-no_bounds_query-no_runtime)
+
+# The rows of schedules/targets.txt into <prefix>_names and <prefix>_<name>_{triple,features,parent}.
+function(halnorm_read_targets file prefix)
+  file(STRINGS "${file}" lines REGEX "^[^#]")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+  set(names)
+  foreach(line IN LISTS lines)
+    if(NOT line MATCHES "^([a-z0-9_]+) *\\| *([^ |]+) *\\| *([^|]*[^ |]) *\\| *([a-z0-9_]*) *$")
+      message(FATAL_ERROR "${file}: '${line}' is not 'name | Halide target | features | parent'")
+    endif()
+    list(APPEND names "${CMAKE_MATCH_1}")
+    set(${prefix}_${CMAKE_MATCH_1}_triple "${CMAKE_MATCH_2}" PARENT_SCOPE)
+    set(${prefix}_${CMAKE_MATCH_1}_features "${CMAKE_MATCH_3}" PARENT_SCOPE)
+    set(${prefix}_${CMAKE_MATCH_1}_parent "${CMAKE_MATCH_4}" PARENT_SCOPE)
+  endforeach()
+  set(${prefix}_names "${names}" PARENT_SCOPE)
+endfunction()
+
+# The schedule rows of a file, as a list of "operation part dtype longest|knobs|launch".
+function(halnorm_read_schedule file out)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
+  file(STRINGS "${file}" lines ENCODING UTF-8)
+  set(rows)
+  set(number 0)
+  foreach(line IN LISTS lines)
+    math(EXPR number "${number} + 1")
+    if(line MATCHES "^ *(#.*)?$")
+      continue()
+    endif()
+    if(NOT line MATCHES "^([a-z_*]+) +([a-z_*]+) +([a-z0-9*]+)( +n<=([0-9]+))? *:([a-z0-9_= ]*):([a-z0-9_= ]*)#.+$")
+      message(FATAL_ERROR
+        "${file}:${number}: '${line}' is not 'operation part dtype [n<=N] : knobs : launch  # provenance'; "
+        "correct it, or write the file anew with 'make tune'")
+    endif()
+    set(longest "${CMAKE_MATCH_5}")
+    string(STRIP "${CMAKE_MATCH_6}" knobs)
+    string(STRIP "${CMAKE_MATCH_7}" launch)
+    list(APPEND rows "${CMAKE_MATCH_1} ${CMAKE_MATCH_2} ${CMAKE_MATCH_3} ${longest}|${knobs}|${launch}")
+  endforeach()
+  set(${out} "${rows}" PARENT_SCOPE)
+endfunction()
+
+# The rows of a target followed by those of its parents.
+function(halnorm_rows_of_target directory target prefix out)
+  set(rows)
+  while(target)
+    halnorm_read_schedule("${directory}/${target}.sched" own)
+    list(APPEND rows ${own})
+    set(target "${${prefix}_${target}_parent}")
+  endwhile()
+  set(${out} "${rows}" PARENT_SCOPE)
+endfunction()
+
+# The rows that serve one kernel: each that matches, up to the first without a bound on n.
+function(halnorm_rows_of_kernel rows operation part dtype out)
+  set(matching)
+  foreach(row IN LISTS rows)
+    string(REGEX MATCH "^([a-z_*]+) ([a-z_*]+) ([a-z0-9*]+) ([0-9]*)\\|" _ "${row}")
+    set(longest "${CMAKE_MATCH_4}")
+    set(keys "${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" "${CMAKE_MATCH_3}")
+    set(values "${operation}" "${part}" "${dtype}")
+    set(matches TRUE)
+    foreach(key value IN ZIP_LISTS keys values)
+      if(NOT key STREQUAL "*" AND NOT key STREQUAL value)
+        set(matches FALSE)
+      endif()
+    endforeach()
+    if(matches)
+      list(APPEND matching "${row}")
+      if(longest STREQUAL "")
+        set(${out} "${matching}" PARENT_SCOPE)
+        return()
+      endif()
+    endif()
+  endforeach()
+  message(FATAL_ERROR "no schedule row without a bound on n serves ${operation} ${part} ${dtype}: "
+                      "the file of the family's first target must end in a default '* * *'")
+endfunction()
+
+# Adds the command that compiles one kernel.
+function(halnorm_add_kernel symbol generator halide_target directory)
+  add_custom_command(
+    OUTPUT "${directory}/${symbol}.o"
+    COMMAND halnorm_generators -g ${generator} -f ${symbol} -n ${symbol} -o "${directory}"
+            -e object target=${halide_target}-${_halnorm_kernel_features} ${ARGN}
+    DEPENDS halnorm_generators
+    COMMENT "Kernel ${symbol}"
+    VERBATIM)
+endfunction()

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layer normalization, forward (Ba, Kiros, Hinton, "Layer Normalization", 2016, eq. 3 and 4):
+//   mean = sum(x) / n, variance = sum((x - mean)^2) / n, rstd = 1 / sqrt(variance + eps),
+//   y = (x - mean) * rstd * gamma + beta.
+// The mean of f32 rows is kept as high + low, see layer_moments().
+#include "norm_generator.h"
+
+namespace halnorm {
+
+using Halide::cast;
+using Halide::Expr;
+using Halide::Func;
+using Halide::Tuple;
+
+class LayerNormForward : public NormGenerator<LayerNormForward> {
+ public:
+  Input<Halide::Buffer<>> x{"x", 2};
+  Input<Halide::Buffer<float, 1>> gamma{"gamma"}, beta{"beta"};
+  Input<float> eps{"eps"};
+  Output<Halide::Buffer<>> y{"y", 2};
+  // The high and the low part of the mean, the mean, rstd.
+  Output<Func> statistics{"statistics", {4, Halide::Float(32)}, 1};
+
+  void configure() {
+    x.set_type(storage_type(storage));
+    y.set_type(storage_type(storage));
+  }
+
+  void generate() {
+    const Halide::Var i = vars_.i, row = vars_.row;
+    const Func value = rows_of(x);
+    const Expr n = count();
+
+    const Sum sums = sum("sum", [](const Expr &v) { return std::vector<Expr>{v}; });
+    Func high("high");
+    high(row) = cast<float>(value_of(sums.total, 0, {row}) / n);
+    roles_.between = {high};
+
+    const Sum central = sum("central", [&](const Expr &v) {
+      const Expr d = v - high(row);
+      return corrected() ? std::vector<Expr>{d * d, d} : std::vector<Expr>{d * d};
+    });
+    const Moments moments = layer_moments(central.total, {row}, n, corrected());
+    statistics(row) =
+        Tuple(high(row), moments.low, high(row) + moments.low, 1.0f / sqrt(moments.variance + eps));
+
+    const Func s = statistics;
+    define_output(
+        &y, centered(value(i, row), s(row)[0], s(row)[1], corrected()) * s(row)[3] * gamma(i) +
+                beta(i));
+  }
+
+  void schedule() {
+    schedule_norm(&x, &y, statistics);
+    one_per_element(&gamma);
+    one_per_element(&beta);
+    if (using_autoscheduler()) eps.set_estimate(1e-5f);
+  }
+};
+
+}  // namespace halnorm
+
+HALIDE_REGISTER_GENERATOR(halnorm::LayerNormForward, layer_norm_forward)

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "norm_math.h"
+
+namespace halnorm {
+
+using Halide::cast;
+using Halide::Expr;
+using Halide::Float;
+using Halide::Func;
+using Halide::RDom;
+using Halide::reinterpret;
+using Halide::select;
+using Halide::Target;
+using Halide::Tuple;
+using Halide::UInt;
+using std::string;
+using std::vector;
+
+namespace {
+
+bool converts_f16_in_hardware(const Target &target) {
+  return target.has_feature(Target::F16C) || target.has_feature(Target::AVX512_Skylake) ||
+         target.has_feature(Target::ARMFp16);
+}
+
+Expr widen_f16_in_integers(const Expr &stored) {
+  const Expr bits = cast<uint32_t>(stored);
+  const Expr sign = (bits & 0x8000) << 16;
+  const Expr magnitude = bits & 0x7fff;
+  // Through an integer, not a scaled float: a processor told to flush subnormals must not matter.
+  const Expr subnormal = reinterpret<uint32_t>(cast<float>(cast<int32_t>(magnitude)) * 0x1p-24f);
+  const Expr normal = (magnitude << 13) + (112 << 23);
+  const Expr not_finite = (magnitude << 13) | 0x7f800000;
+  return reinterpret<float>(
+      sign | select(magnitude < 0x400, subnormal, magnitude < 0x7c00, normal, not_finite));
+}
+
+Expr narrow_to_f16_in_integers(const Expr &value) {
+  const Expr bits = reinterpret<uint32_t>(value);
+  const Expr sign = (bits >> 16) & 0x8000;
+  const Expr magnitude = bits & 0x7fffffff;
+  // One unit in the last place of 0.5f is 2^-24, the spacing of f16 subnormals: the addition
+  // rounds.
+  const Expr subnormal = reinterpret<uint32_t>(reinterpret<float>(magnitude) + 0.5f) - 0x3f000000;
+  const Expr normal = (magnitude + 0xfff + ((magnitude >> 13) & 1) - (112 << 23)) >> 13;
+  const Expr nan = 0x7e00 | ((magnitude >> 13) & 0x3ff);
+  return cast<uint16_t>(sign | select(magnitude > 0x7f800000, nan,            //
+                                      magnitude >= 0x47800000, Expr(0x7c00),  //
+                                      magnitude < 0x38800000, subnormal, normal));
+}
+
+Expr narrow_to_bf16(const Expr &value) {
+  const Expr bits = reinterpret<uint32_t>(value);
+  const Expr rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const Expr nan = (bits >> 16) | 0x40;
+  return cast<uint16_t>(select((bits & 0x7fffffff) > 0x7f800000, nan, rounded));
+}
+
+Tuple map_values(const Func &func, const vector<vector<Expr>> &places,
+                 const std::function<Expr(const vector<Expr> &)> &combine) {
+  vector<Expr> result;
+  for (size_t k = 0; k < static_cast<size_t>(func.outputs()); k++) {
+    vector<Expr> values;
+    for (const vector<Expr> &at : places) values.push_back(value_of(func, k, at));
+    result.push_back(combine(values));
+  }
+  return Tuple(result);
+}
+
+// Width 16, 8, 4, 2, 1: lane l takes lane l + width.
+void fold_lanes(Sum *sum, const string &name, const Vars &vars) {
+  Func wider = sum->ordered.defined() ? sum->ordered : sum->partial;
+  for (int width = kLanes / 2; width >= 1; width /= 2) {
+    Func fold(name + "_fold" + std::to_string(width));
+    fold(vars.lane, vars.row) =
+        map_values(wider, {{vars.lane, vars.row}, {vars.lane + width, vars.row}},
+                   [](const vector<Expr> &v) { return v[0] + v[1]; });
+    sum->folds.push_back(fold);
+    wider = fold;
+  }
+  sum->total = Func(name + "_total");
+  sum->total(vars.row) =
+      map_values(wider, {{0, vars.row}}, [](const vector<Expr> &v) { return v[0]; });
+}
+
+Tuple accumulate(const Func &func, const vector<Expr> &at, const vector<Expr> &terms) {
+  vector<Expr> result;
+  for (size_t k = 0; k < terms.size(); k++) result.push_back(value_of(func, k, at) + terms[k]);
+  return Tuple(result);
+}
+
+vector<Expr> to_f64(const Func &func, const vector<Expr> &at) {
+  vector<Expr> result;
+  for (size_t k = 0; k < static_cast<size_t>(func.outputs()); k++) {
+    result.push_back(cast<double>(value_of(func, k, at)));
+  }
+  return result;
+}
+
+}  // namespace
+
+Halide::Type storage_type(Storage storage) {
+  return storage == Storage::f32 ? Float(32) : UInt(16);
+}
+
+Expr widen(const Expr &stored, Storage storage, const Target &target) {
+  switch (storage) {
+    case Storage::f32:
+      return stored;
+    case Storage::bf16:
+      return reinterpret<float>(cast<uint32_t>(stored) << 16);
+    case Storage::f16:
+      break;
+  }
+  if (converts_f16_in_hardware(target)) return cast<float>(reinterpret(Float(16), stored));
+  return widen_f16_in_integers(stored);
+}
+
+Expr narrow(const Expr &value, Storage storage, const Target &target) {
+  switch (storage) {
+    case Storage::f32:
+      return value;
+    case Storage::bf16:
+      return narrow_to_bf16(value);
+    case Storage::f16:
+      break;
+  }
+  if (converts_f16_in_hardware(target)) return reinterpret(UInt(16), cast(Float(16), value));
+  return narrow_to_f16_in_integers(value);
+}
+
+Expr value_of(const Func &func, size_t k, const vector<Expr> &at) {
+  if (func.outputs() == 1) return func(at);
+  return func(at)[static_cast<int>(k)];
+}
+
+Summation::Summation(Tree tree, const Func &value, const Expr &n, const Vars &vars)
+    : tree_(tree), value_(value), window_("window"), n_(n), vars_(vars) {
+  // Twice as wide as it is read from the row: lanes behind the row's end read the second half.
+  window_(vars.w, vars.row) =
+      select(vars.w < kLanes, value(max(n - kLanes + vars.w, 0), vars.row), 0.0f);
+}
+
+Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Expr> &at) const {
+  const Expr lane = vars_.lane, row = vars_.row;
+  const bool chunked = at.size() == 3;
+  const Expr groups_in_row = n_ / kLanes, left = n_ % kLanes;
+
+  Sum sum;
+  sum.partial = Func(name + "_lanes");
+  RDom tail(0, 1, name + "_tail");
+  Expr group;
+  if (chunked) {
+    sum.within = RDom(0, kChunk / kLanes, name + "_groups");
+    group = vars_.part * (kChunk / kLanes) + sum.within;
+    sum.within.where(group < groups_in_row);
+    tail.where(left != 0 && vars_.part == (n_ - 1) / kChunk);
+  } else {
+    sum.within = RDom(0, groups_in_row, name + "_groups");
+    group = sum.within;
+    tail.where(left != 0);
+  }
+  const vector<Expr> whole = terms(value_(group * kLanes + lane, row));
+  vector<Expr> rest = terms(window_(lane + kLanes - left + tail, row));
+  for (Expr &term : rest) term = select(lane < left, term, 0.0f);
+
+  sum.partial(at) = Tuple(vector<Expr>(whole.size(), 0.0f));
+  sum.partial(at) = accumulate(sum.partial, at, whole);
+  sum.partial(at) = accumulate(sum.partial, at, rest);
+  return sum;
+}
+
+Sum Summation::one_chunk(const string &name, const Terms &terms) const {
+  Sum sum = lane_sums(name, terms, {vars_.lane, vars_.row});
+  fold_lanes(&sum, name, vars_);
+  return sum;
+}
+
+Sum Summation::chunk_sums(const string &name, const Terms &terms) const {
+  return lane_sums(name, terms, {vars_.lane, vars_.part, vars_.row});
+}
+
+Sum Summation::many_chunks(const string &name, const Terms &terms) const {
+  Sum sum = chunk_sums(name, terms);
+  add_chunks(&sum, name, (n_ + kChunk - 1) / kChunk, vars_);
+  return sum;
+}
+
+Sum Summation::any_order(const string &name, const Terms &terms) const {
+  Sum sum;
+  RDom all(0, n_, name + "_all");
+  const vector<Expr> values = terms(value_(all, vars_.row));
+  sum.total = Func(name + "_total");
+  sum.total(vars_.row) = Tuple(vector<Expr>(values.size(), 0.0f));
+  sum.total(vars_.row) = accumulate(sum.total, {vars_.row}, values);
+  return sum;
+}
+
+void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count,
+                           const Vars &vars) {
+  const vector<Expr> at = {vars.lane, vars.row};
+  sum->parts = RDom(0, chunk_count, name + "_chunk");
+  sum->ordered = Func(name + "_chunks");
+  const vector<Expr> lanes = to_f64(sum->partial, {vars.lane, sum->parts, vars.row});
+  sum->ordered(at) = Tuple(vector<Expr>(lanes.size(), cast<double>(0)));
+  sum->ordered(at) = accumulate(sum->ordered, at, lanes);
+  fold_lanes(sum, name, vars);
+}
+
+Sum Summation::columns(const string &name, const Terms &terms) const {
+  const Expr row = vars_.row, block = vars_.part;
+  Sum sum;
+  sum.within = RDom(0, kBlock, name + "_elements");
+  const Expr i = block * kBlock + sum.within;
+  sum.within.where(i < n_);
+  const vector<Expr> values = terms(value_(i, row));
+  sum.partial = Func(name + "_block");
+  sum.partial(row, block) = Tuple(vector<Expr>(values.size(), 0.0f));
+  sum.partial(row, block) = accumulate(sum.partial, {row, block}, values);
+
+  sum.parts = RDom(0, (n_ + kBlock - 1) / kBlock, name + "_blocks");
+  sum.ordered = Func(name + "_total");
+  const vector<Expr> blocks = to_f64(sum.partial, {row, sum.parts});
+  sum.ordered(row) = Tuple(vector<Expr>(blocks.size(), cast<double>(0)));
+  sum.ordered(row) = accumulate(sum.ordered, {row}, blocks);
+  sum.total = sum.ordered;
+  return sum;
+}
+
+Sum Summation::sum(const string &name, const Terms &terms) const {
+  switch (tree_) {
+    case Tree::one_chunk:
+      return one_chunk(name, terms);
+    case Tree::many_chunks:
+      return many_chunks(name, terms);
+    case Tree::columns:
+      return columns(name, terms);
+    case Tree::any_order:
+      break;
+  }
+  return any_order(name, terms);
+}
+
+Moments layer_moments(const Func &total, const vector<Expr> &at, const Expr &n, bool corrected) {
+  Expr variance = value_of(total, 0, at) / n;
+  if (!corrected) return {0.0f, cast<float>(variance)};
+  const Expr low = value_of(total, 1, at) / n;
+  variance = variance - low * low;
+  // Not max(variance, 0), which may lose a NaN.
+  variance = select(variance < 0, Halide::Internal::make_zero(variance.type()), variance);
+  return {cast<float>(low), cast<float>(variance)};
+}
+
+Expr centered(const Expr &value, const Expr &high, const Expr &low, bool corrected) {
+  return corrected ? (value - high) - low : value - high;
+}
+
+}  // namespace halnorm

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an algorithm hands to a schedule: its Funcs by the part they play. Generators fill these in,
+// schedules/ places them, and neither knows more of the other.
+#ifndef HALNORM_GENERATORS_ROLES_H_
+#define HALNORM_GENERATORS_ROLES_H_
+
+#include <vector>
+
+#include "Halide.h"
+#include "norm_math.h"
+
+namespace halnorm {
+
+struct Roles {
+  Vars vars;
+  Halide::Func input;                 // as stored
+  Halide::Func window;                // of the row trees
+  std::vector<Sum> sums;              // in the order of their passes
+  std::vector<Halide::Func> between;  // (row), what a later pass needs of an earlier one
+  Halide::Func statistics;            // an output: (row)
+  Halide::Func output;                // an output: the elements
+  Halide::Expr row_count;
+};
+
+}  // namespace halnorm
+
+#endif  // HALNORM_GENERATORS_ROLES_H_

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The floating-point environment that kernels run in.
+#ifndef HALNORM_RUNTIME_FLOAT_ENVIRONMENT_H_
+#define HALNORM_RUNTIME_FLOAT_ENVIRONMENT_H_
+
+#include <stdint.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <xmmintrin.h>
+#endif
+
+namespace halnorm {
+
+// Round to nearest even, subnormals kept, no traps, for the life of the object. The same call must
+// give the same bits on threads that flush subnormals or round otherwise, and on a pool whose
+// threads never heard of the caller's modes.
+class FloatEnvironment {
+ public:
+#if defined(__x86_64__) || defined(__i386__)
+  FloatEnvironment() : saved_(_mm_getcsr()) {
+    if ((saved_ & ~kStatus) != kDefault) _mm_setcsr(kDefault);
+  }
+  ~FloatEnvironment() {
+    if ((saved_ & ~kStatus) != kDefault) _mm_setcsr(saved_);
+  }
+
+ private:
+  static constexpr uint32_t kStatus = 0x3f;     // sticky flags: not modes
+  static constexpr uint32_t kDefault = 0x1f80;  // all exceptions masked, and no other mode
+  const uint32_t saved_;
+#elif defined(__aarch64__)
+  FloatEnvironment() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+    if (saved_ != 0) __asm__ volatile("msr fpcr, %0" : : "r"(uint64_t{0}));
+  }
+  ~FloatEnvironment() {
+    if (saved_ != 0) __asm__ volatile("msr fpcr, %0" : : "r"(saved_));
+  }
+
+ private:
+  uint64_t saved_;
+#endif
+
+ public:
+  FloatEnvironment(const FloatEnvironment &) = delete;
+  FloatEnvironment &operator=(const FloatEnvironment &) = delete;
+};
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_FLOAT_ENVIRONMENT_H_

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * halnorm: normalization kernels for the tensors that a program already has.
+ *
+ *   halnorm_tensor x = {data, {HALNORM_CPU, 0}, 2, HALNORM_F32, shape, NULL, 0};
+ *   halnorm_tensor y = {result, {HALNORM_CPU, 0}, 2, HALNORM_F32, shape, NULL, 0};
+ *   if (halnorm_layer_norm(NULL, &x, &gamma, &beta, -1, 1e-5, &y, NULL, NULL, 0) != HALNORM_OK)
+ *     puts(halnorm_last_error());
+ *
+ * Rules of every function here
+ *
+ * Errors. Nothing prints, aborts or throws. A function that can fail returns a halnorm_status, and
+ * halnorm_last_error() then says in a sentence which argument was wrong, what it was and what was
+ * expected. Arguments are checked before anything is written: after an error each output is as it
+ * was, HALNORM_DEVICE_ERROR excepted. A call that is invalid and unsupported at once is invalid.
+ *
+ * Threads. Any number of threads may be in any of the operations at once, with a context each, with
+ * one in common or with none. Only the functions that change a context (halnorm_context_set_*,
+ * halnorm_context_destroy) must not run beside a call that uses it. After fork() the child may go
+ * on calling.
+ *
+ * Bits. The same call gives the same bits: on every CPU target, for any number of threads, for a
+ * row alone or among others, whatever the caller's floating-point modes (rounding, flushing of
+ * subnormals, traps); kernels run with the default ones. A NaN is a NaN: its sign and payload are
+ * not part of the promise. The same values laid out with other strides may come out different in
+ * the last bits.
+ */
+#ifndef HALNORM_H_
+#define HALNORM_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this header; halnorm_version() is that of the library. */
+#define HALNORM_VERSION "0.1.0"
+
+typedef enum halnorm_status {
+  HALNORM_OK = 0,
+  /* The call has no meaning: a NULL that is required, shapes or dtypes that do not go together, an
+   * output that shares memory with another argument, an eps that is no eps ... */
+  HALNORM_INVALID_ARGUMENT = 1,
+  /* The call has a meaning, and this build or this machine no kernel for it: a dtype, a device, a
+   * target. */
+  HALNORM_UNSUPPORTED = 2,
+  /* No memory for a workspace, or the one that was set is too small: the message names the bytes.
+   */
+  HALNORM_OUT_OF_MEMORY = 3,
+  /* The CUDA driver is missing or answered with an error. After a first launch the outputs are
+   * undefined. */
+  HALNORM_DEVICE_ERROR = 4,
+  /* A defect of halnorm. Please report it with the message. */
+  HALNORM_INTERNAL_ERROR = 5
+} halnorm_status;
+
+/* Tensors ---------------------------------------------------------------------------------------
+ *
+ * The three structs have the layout of DLPack's DLDevice, DLDataType and DLTensor: a DLTensor * may
+ * be passed as a halnorm_tensor *. The library keeps no pointer to them after a call. */
+
+/* Values of halnorm_device.device_type, the same as DLPack's kDLCPU and kDLCUDA. */
+enum { HALNORM_CPU = 1, HALNORM_CUDA = 2 };
+
+typedef struct halnorm_device {
+  int32_t device_type; /* HALNORM_CPU or HALNORM_CUDA; any other is HALNORM_INVALID_ARGUMENT */
+  int32_t device_id;   /* which CUDA device; not looked at on a CPU */
+} halnorm_device;
+
+/* code 2 is IEEE floating point, code 4 bfloat. Known are the three below; any other combination is
+ * HALNORM_INVALID_ARGUMENT. */
+typedef struct halnorm_dtype {
+  uint8_t code;
+  uint8_t bits;
+  uint16_t lanes;
+} halnorm_dtype;
+
+/* Initializers: halnorm_dtype t = HALNORM_F32; */
+/* clang-format off */
+#define HALNORM_F32 {2, 32, 1}
+#define HALNORM_F16 {2, 16, 1}
+#define HALNORM_BF16 {4, 16, 1}
+/* clang-format on */
+
+/* Element (i0, i1, ...) is at data + byte_offset + (i0 * strides[0] + i1 * strides[1] + ...) * size
+ * of an element.
+ *
+ * There is no layout beyond strides. NCHW and NHWC are the same logical (N, C, H, W) tensor with
+ * other strides; a LayerNorm over the channels of an NCHW tensor is a call on its (N, H, W, C)
+ * view. Strides may be negative or zero, in any order, with gaps: what is not a common layout is
+ * slower, not wrong. The stride of a dimension of extent 1 means nothing.
+ *
+ * Any extents whose product fits int64_t are fine, more than 2^31 elements included, up to 32
+ * dimensions (more: HALNORM_UNSUPPORTED, whatever else is wrong). data + byte_offset is aligned to
+ * the element; more is not needed. A tensor without elements may have NULL for data.
+ *
+ * HALNORM_INVALID_ARGUMENT: ndim < 0, a NULL shape with ndim > 0, a negative extent, a product of
+ * extents beyond int64_t, strides that reach beyond memory, NULL data with elements, data that is
+ * not aligned. */
+typedef struct halnorm_tensor {
+  void *data;
+  halnorm_device device;
+  int32_t ndim;
+  halnorm_dtype dtype;
+  int64_t *shape;   /* ndim extents; NULL if ndim is 0 */
+  int64_t *strides; /* in elements, ndim of them; NULL: row-major and dense */
+  uint64_t byte_offset;
+} halnorm_tensor;
+
+typedef struct halnorm_context halnorm_context;
+
+/* Operations -------------------------------------------------------------------------------------
+ *
+ * ctx    NULL: the defaults of a new context.
+ * x, y   the input and the result: same dtype (f32, f16 or bf16), same shape, any strides.
+ * gamma  scale; beta: shift. f32 or the dtype of x. NULL: none, as if all 1 and all 0.
+ * mean   statistics that a backward pass needs: f32, dense (row-major, whatever the order of x in
+ * rstd   memory). NULL: not wanted.
+ * flags  HALNORM_ZERO_CENTERED_GAMMA or 0. A bit that the operation does not know is
+ *        HALNORM_INVALID_ARGUMENT.
+ *
+ * axis is ONNX's: each row that is normalized runs over the dimensions axis ... ndim - 1 of x;
+ * -ndim <= axis < ndim, a negative one counts from the end. gamma and beta have the shape of those
+ * dimensions. mean and rstd have the shape of the dimensions before them; each may also keep the
+ * normalized dimensions, as 1.
+ *
+ * eps is finite and >= 0. With eps = 0 a row without spread (RMSNorm: of zeros) divides by zero, as
+ * the formula says. All arithmetic is f32 or better; f16 and bf16 are how values are stored,
+ * rounded to nearest even.
+ *
+ * All tensors of a call are on the same device. This build has kernels for the CPU; CUDA tensors
+ * are HALNORM_UNSUPPORTED.
+ *
+ * Shared memory. y may be x itself: same address, shape and strides. Any other output that shares
+ * an element with another argument is HALNORM_INVALID_ARGUMENT; slices of one buffer that share
+ * none are fine, interleaved ones too. An input may overlap itself (stride 0), an output not. This
+ * is decided exactly wherever strides nest, as those of slices, transpositions and paddings do, and
+ * in nearly every other case; where it is not, the call is HALNORM_INVALID_ARGUMENT and the message
+ * says so.
+ *
+ * No elements. A call on a tensor without elements is HALNORM_OK: nothing is read, y has nothing to
+ * write. Rows of length 0 have statistics nevertheless: NaN.
+ *
+ * NaN and infinity make of their row what the formula says and touch no other row. A LayerNorm row
+ * with either is NaN throughout. An RMSNorm row with a NaN is NaN throughout; one with an infinity
+ * and no NaN is 0 where x is finite and NaN where it is not (before gamma). */
+
+/* Scale by 1 + gamma, as Gemma does. Without gamma it has no effect. */
+enum { HALNORM_ZERO_CENTERED_GAMMA = 1 };
+
+/* Layer normalization (Ba, Kiros, Hinton 2016, "Layer Normalization", equations 3 and 4). For each
+ * row of n elements
+ *
+ *   mean = (1 / n) sum x_i
+ *   rstd = 1 / sqrt((1 / n) sum (x_i - mean)^2 + eps)
+ *   y_i  = (x_i - mean) * rstd * gamma_i + beta_i
+ *
+ * The variance is the biased one, by the corrected two-pass algorithm (Chan, Golub, LeVeque 1983,
+ * "Algorithms for Computing the Sample Variance"), so that a mean much larger than the deviation
+ * does not spoil it. */
+halnorm_status halnorm_layer_norm(const halnorm_context *ctx, const halnorm_tensor *x,
+                                  const halnorm_tensor *gamma, const halnorm_tensor *beta,
+                                  int32_t axis, double eps, halnorm_tensor *y, halnorm_tensor *mean,
+                                  halnorm_tensor *rstd, uint32_t flags);
+
+/* Root mean square normalization (Zhang, Sennrich 2019, "Root Mean Square Layer Normalization",
+ * equation 4; eps as the usual implementations add it). For each row of n elements
+ *
+ *   rstd = 1 / sqrt((1 / n) sum x_i^2 + eps)
+ *   y_i  = x_i * rstd * gamma_i */
+halnorm_status halnorm_rms_norm(const halnorm_context *ctx, const halnorm_tensor *x,
+                                const halnorm_tensor *gamma, int32_t axis, double eps,
+                                halnorm_tensor *y, halnorm_tensor *rstd, uint32_t flags);
+
+/* Context ----------------------------------------------------------------------------------------
+ *
+ * How calls run: on which instruction set, threads and memory. A NULL context is
+ * HALNORM_INVALID_ARGUMENT to all of these but halnorm_context_destroy; a refused setting leaves
+ * the context as it was. */
+
+/* HALNORM_INVALID_ARGUMENT: out is NULL. HALNORM_OUT_OF_MEMORY. */
+halnorm_status halnorm_context_create(halnorm_context **out);
+
+/* NULL is fine. Memory that was set stays the caller's. */
+void halnorm_context_destroy(halnorm_context *ctx);
+
+/* The instruction set for CPU tensors: a name that halnorm_target_name() gives, such as "x86_avx2".
+ * NULL, and at first: the one that the environment variable HALNORM_TARGET names, if it is set and
+ * not empty, else the best that this machine can run. A name that is unknown or that this machine
+ * cannot run is HALNORM_UNSUPPORTED, here at once; from HALNORM_TARGET in each call that would use
+ * it. The message lists the names. The environment is read once for the process: later changes of
+ * the variable are not seen. */
+halnorm_status halnorm_context_set_target(halnorm_context *ctx, const char *name);
+
+/* Prefer the kernel of this symbol, out of halnorm_kernel_name(), wherever it can serve: to compare
+ * schedules. It may be slower than the choice that it replaces; the results are the same bits. For
+ * a kernel of one part of a long row it makes the call run in parts, where that is possible. NULL,
+ * and at first: none. HALNORM_INVALID_ARGUMENT: no kernel of this build has the name. */
+halnorm_status halnorm_context_set_kernel(halnorm_context *ctx, const char *name);
+
+/* At most n threads, the calling one included. 1: the calling thread alone. 0, and at first: one
+ * for each CPU that the process may use when the library first asks. Fewer threads than asked for
+ * is no error. Threads of the library's own are started by the first call that has work for them,
+ * at most 256 in all, and serve all contexts. HALNORM_INVALID_ARGUMENT: n < 0. */
+halnorm_status halnorm_context_set_num_threads(halnorm_context *ctx, int32_t n);
+
+/* Run on the caller's pool in place of the library's threads. The function must call run(task, i)
+ * once for each i in [0, count), on any threads and in any order, and return when all of these have
+ * returned; count is at least 2, and where set_num_threads gave an n > 0, at most n. It is not
+ * called for work that one thread does alone. `pool` is handed through. A NULL function: back to
+ * the library's own threads. */
+typedef void (*halnorm_task)(void *task, int64_t index);
+typedef void (*halnorm_parallel_for)(void *pool, int64_t count, halnorm_task run, void *task);
+halnorm_status halnorm_context_set_parallel_for(halnorm_context *ctx,
+                                                halnorm_parallel_for parallel_for, void *pool);
+
+/* The CUstream that calls on CUDA tensors use; NULL, and at first: the default stream. */
+halnorm_status halnorm_context_set_cuda_stream(halnorm_context *ctx, void *stream);
+
+/* Memory for intermediate results, which stays the caller's and must outlive the calls that use it.
+ * NULL with 0 bytes, and at first: none set.
+ *
+ * On the CPU (which device_id does not matter) each calling thread then has memory of its own,
+ * grown as needed and freed when the thread ends; most calls need none. One that is set takes its
+ * place, so that a context with a CPU workspace serves one call at a time. It may lose 63 bytes at
+ * its start to alignment. Threads that only help still keep small memory of their own.
+ *
+ * On CUDA the caller sets it, one for each call in flight.
+ *
+ * A workspace that is too small makes the call HALNORM_OUT_OF_MEMORY before anything is written.
+ * HALNORM_INVALID_ARGUMENT: a device type that does not exist, NULL data with bytes. */
+halnorm_status halnorm_context_set_workspace(halnorm_context *ctx, halnorm_device device,
+                                             void *data, size_t bytes);
+
+/* Does now what the first call on the device would do: on the CPU it chooses the target, with the
+ * errors of halnorm_context_set_target. Loading of CUDA modules is not in this build:
+ * HALNORM_UNSUPPORTED. HALNORM_INVALID_ARGUMENT: a device type that does not exist. */
+halnorm_status halnorm_context_prepare(halnorm_context *ctx, halnorm_device device);
+
+/* Targets and diagnosis --------------------------------------------------------------------------
+ *
+ * The targets of this build, best first: i in [0, halnorm_target_count()). For any other i the name
+ * is NULL and usable 0. */
+int32_t halnorm_target_count(void);
+const char *halnorm_target_name(int32_t i);
+int32_t halnorm_target_usable(int32_t i); /* 1: this machine can run it */
+
+/* The symbols of the kernels of this build, those of a target in the order of preference:
+ * halnorm_<operation>_<part>_<dtype>[_n<longest row>]__<target>[__<schedule>]. NULL for an i out of
+ * [0, halnorm_kernel_count()). */
+int32_t halnorm_kernel_count(void);
+const char *halnorm_kernel_name(int32_t i);
+
+/* The calling thread's last failure, in a sentence; "" if it had none. Calls that succeed leave it.
+ * Valid until this thread's next failure. */
+const char *halnorm_last_error(void);
+
+/* The symbol of the kernel, schedule included, that the calling thread's last call with a kernel
+ * ran; "" if there was none. */
+const char *halnorm_last_kernel(void);
+
+const char *halnorm_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HALNORM_H_ */

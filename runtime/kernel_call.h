@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The arguments of a generated kernel, in the form that Halide's C ABI takes them.
+#ifndef HALNORM_RUNTIME_KERNEL_CALL_H_
+#define HALNORM_RUNTIME_KERNEL_CALL_H_
+
+#include <stdint.h>
+
+#include "HalideRuntime.h"
+#include "dispatch.h"
+#include "norm_call.h"
+
+namespace halnorm {
+
+constexpr int64_t element_size(Storage storage) { return storage == Storage::f32 ? 4 : 2; }
+
+// A buffer of one or two dimensions from index 0. Kernels are built without checks: of the fields
+// of a halide_buffer_t they read host, and extent and stride of each dimension.
+struct KernelBuffer {
+  halide_buffer_t buffer = {};
+  halide_dimension_t dimensions[2];
+
+  KernelBuffer(int64_t extent0, int64_t stride0, int64_t extent1 = 1, int64_t stride1 = 0)
+      : dimensions{{0, static_cast<int32_t>(extent0), static_cast<int32_t>(stride0)},
+                   {0, static_cast<int32_t>(extent1), static_cast<int32_t>(stride1)}} {
+    buffer.dim = dimensions;
+    buffer.dimensions = 2;
+  }
+  KernelBuffer(const KernelBuffer &) = delete;
+  KernelBuffer &operator=(const KernelBuffer &) = delete;
+
+  void *at(const void *data) {
+    buffer.host = static_cast<uint8_t *>(const_cast<void *>(data));
+    return &buffer;
+  }
+};
+
+inline const void *advance(const void *data, int64_t elements, Storage storage) {
+  return static_cast<const uint8_t *>(data) + elements * element_size(storage);
+}
+inline void *advance(void *data, int64_t elements, Storage storage) {
+  return static_cast<uint8_t *>(data) + elements * element_size(storage);
+}
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_KERNEL_CALL_H_

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the tasks of a call on several threads: the library's own, or those of the caller's pool.
+#ifndef HALNORM_RUNTIME_PARALLEL_H_
+#define HALNORM_RUNTIME_PARALLEL_H_
+
+#include <stdint.h>
+
+#include "halnorm.h"
+
+namespace halnorm {
+
+// How many threads a call with this context may have on it, the caller included: what an executor
+// should cut its work for. At least 1.
+int32_t thread_limit(const halnorm_context *context);
+
+// Calls run(task, i) once for each i in [0, count), in any order, and returns when all have
+// returned. Several threads may be here at once. From within a task it runs on that thread alone.
+void parallel_for(const halnorm_context *context, int64_t count, halnorm_task run, void *task);
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_PARALLEL_H_

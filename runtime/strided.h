@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walks over tensors by their strides: the positions of rows, and copies to and from dense memory.
+#ifndef HALNORM_RUNTIME_STRIDED_H_
+#define HALNORM_RUNTIME_STRIDED_H_
+
+#include <stdint.h>
+
+#include "norm_call.h"
+
+namespace halnorm {
+
+// Offsets, in elements, of one position of some axes.
+struct Offsets {
+  int64_t x = 0, y = 0, statistic = 0;
+};
+// Position `index` of the axes, counted with the last axis fastest.
+Offsets offsets_of(const Axis *axes, int32_t rank, int64_t index);
+
+using Stride = int64_t Axis::*;
+
+// Elements [begin, begin + count) of what the axes walk over, counted with the last axis fastest,
+// from data to dense memory or back.
+void gather(void *dense, const void *data, const Axis *axes, int32_t rank, Stride stride,
+            int64_t begin, int64_t count, Storage storage);
+void scatter(void *data, const void *dense, const Axis *axes, int32_t rank, Stride stride,
+             int64_t begin, int64_t count, Storage storage);
+
+// True if the axes walk over dense memory in order.
+bool is_dense(const Axis *axes, int32_t rank, Stride stride);
+
+// Copies bytes past the cache: for results too large to be found in it again.
+void copy_past_cache(void *to, const void *from, int64_t bytes);
+// Orders such copies before what other threads do next.
+void finish_copies_past_cache();
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_STRIDED_H_

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Schedule templates for CPUs, by shape of work. Knobs are Halide GeneratorParams: a schedule row
+// gives them verbatim, and Halide rejects what it does not know.
+#ifndef HALNORM_SCHEDULES_CPU_H_
+#define HALNORM_SCHEDULES_CPU_H_
+
+#include "Halide.h"
+#include "generators/roles.h"
+
+namespace halnorm {
+
+struct Knobs {
+  // The most rows that one call of the kernel takes.
+  Halide::GeneratorParam<int> rows{"rows", 8, 1, 64};
+  // Rows whose partial sums run side by side in registers: first pass, later passes.
+  Halide::GeneratorParam<int> first_rows{"first_rows", 2, 1, 8};
+  Halide::GeneratorParam<int> later_rows{"later_rows", 1, 1, 8};
+  // From this width down, folds run across rows instead of lanes.
+  Halide::GeneratorParam<int> fold_across{"fold_across", 2, 1, 8};
+  // Native vectors of f32 that the last pass writes per step.
+  Halide::GeneratorParam<int> unroll{"unroll", 1, 1, 16};
+  // The last pass fetches the rows of the next call.
+  Halide::GeneratorParam<bool> prefetch{"prefetch", false};
+};
+
+// Any tree; fails with a message if a knob is not legal for it.
+void schedule_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target);
+
+// The parts of a long row.
+void schedule_chunk_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+void schedule_fold(Roles *roles, const Halide::Target &target);
+void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+
+}  // namespace halnorm
+
+#endif  // HALNORM_SCHEDULES_CPU_H_

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// Row reductions on CPUs: the elements of a row are dense.
+#include <algorithm>
+#include <string>
+
+#include "cpu.h"
+
+namespace halnorm {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::MemoryType;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace {
+
+int f32_lanes(const Halide::Target &target) { return target.natural_vector_size<float>(); }
+
+// Lane sums of a few rows (or of one chunk) at a time, in registers through the whole pass.
+void lanes_in_registers(Sum *sum, int vector, const std::vector<Var> &side_by_side,
+                        const Vars &vars) {
+  Func lanes = sum->partial;
+  lanes.store_in(MemoryType::Stack).vectorize(vars.lane, vector).unroll(vars.lane);
+  for (int pass : {0, 1}) lanes.update(pass).vectorize(vars.lane, vector).unroll(vars.lane);
+  for (const Var &var : side_by_side) {
+    lanes.unroll(var);
+    lanes.update(0).unroll(var).reorder(vars.lane, var, sum->within.x);
+    lanes.update(1).unroll(var);
+  }
+}
+
+void require_multiple(int rows, int divisor, const std::string &meaning) {
+  if (rows % divisor == 0) return;
+  throw Halide::CompileError("rows=" + std::to_string(rows) + " is not a multiple of " +
+                             std::to_string(divisor) + " (" + meaning + ")");
+}
+
+void last_pass(Func output, const Var &i, int vector, int unroll) {
+  if (unroll == 1) {
+    output.vectorize(i, vector, TailStrategy::GuardWithIf);
+    return;
+  }
+  Var step("step");
+  output.split(i, i, step, vector * unroll, TailStrategy::GuardWithIf)
+      .vectorize(step, vector)
+      .unroll(step);
+}
+
+// Each sum folds across lanes while they fill a vector, then across rows, where a full call has
+// enough of them: the divisions and square roots of many rows become a few vector ones.
+void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  const int native = f32_lanes(target), rows = knobs.rows;
+  const Vars &vars = roles->vars;
+  const Var lane = vars.lane, row = vars.row;
+  const Expr full_call = roles->row_count == rows;
+
+  auto across_rows = [&](Func func) {
+    if (rows > 1) func.specialize(full_call).vectorize(row, std::min(rows, native));
+  };
+  auto for_all_rows = [&](Func func) {
+    func.compute_root().store_in(MemoryType::Stack).bound_storage(row, rows);
+  };
+
+  for_all_rows(roles->window);
+  roles->window.bound_extent(vars.w, 2 * kLanes).vectorize(vars.w, native).unroll(vars.w);
+  bool first = true;
+  for (Sum &sum : roles->sums) {
+    const int side_by_side = std::min<int>(rows, first ? knobs.first_rows : knobs.later_rows);
+    require_multiple(rows, side_by_side, "first_rows and later_rows");
+    std::vector<Func> across_lanes;
+    int width = kLanes;
+    for (Func &fold : sum.folds) {
+      width /= 2;
+      if (width > knobs.fold_across) {
+        fold.vectorize(lane, std::min(width, native)).unroll(lane);
+        across_lanes.push_back(fold);
+      } else {
+        for_all_rows(fold);
+        fold.reorder_storage(row, lane);
+        across_rows(fold);
+      }
+    }
+    Func folded = across_lanes.back();
+    across_lanes.pop_back();
+    for_all_rows(folded);
+    if (side_by_side > 1) {
+      Var inner("inner");
+      folded.specialize(full_call)
+          .split(row, row, inner, side_by_side, TailStrategy::RoundUp)
+          .unroll(inner);
+    }
+    for (Func &fold : across_lanes) {
+      fold.compute_at(folded, row).store_in(MemoryType::Stack).unroll(row);
+    }
+    sum.partial.compute_at(folded, row);
+    lanes_in_registers(&sum, native, {row}, vars);
+    first = false;
+  }
+  for (Func &func : roles->between) {
+    for_all_rows(func);
+    across_rows(func);
+  }
+  roles->statistics.compute_root();
+  across_rows(roles->statistics);
+  roles->output.compute_root();
+  last_pass(roles->output, vars.i, native, knobs.unroll);
+  if (knobs.prefetch) {
+    roles->output.prefetch(roles->input, vars.i, row, rows,
+                           Halide::PrefetchBoundStrategy::NonFaulting);
+  }
+}
+
+// The sums over chunks and their folds, all of one row.
+void chunks_of_a_row(Sum *sum, Func consumer, int native, const Vars &vars) {
+  const Var lane = vars.lane;
+  sum->ordered.compute_at(consumer, vars.row).store_in(MemoryType::Stack);
+  sum->ordered.bound_extent(lane, kLanes).vectorize(lane, native).unroll(lane);
+  sum->ordered.update().reorder(lane, sum->parts.x).vectorize(lane, native).unroll(lane);
+  int width = kLanes;
+  for (Func &fold : sum->folds) {
+    width /= 2;
+    fold.compute_at(consumer, vars.row).store_in(MemoryType::Stack).bound_extent(lane, width);
+    fold.vectorize(lane, std::min(width, native)).unroll(lane);
+  }
+}
+
+void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  const int native = f32_lanes(target);
+  const Vars &vars = roles->vars;
+  Func statistics = roles->statistics, output = roles->output;
+  statistics.compute_root();
+  roles->window.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
+  roles->window.bound_extent(vars.w, 2 * kLanes).vectorize(vars.w, native).unroll(vars.w);
+  for (Func &func : roles->between) {
+    func.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
+  }
+  for (Sum &sum : roles->sums) {
+    chunks_of_a_row(&sum, statistics, native, vars);
+    sum.partial.compute_at(sum.ordered, sum.parts.x);
+    lanes_in_registers(&sum, native, {}, vars);
+  }
+  output.compute_root();
+  last_pass(output, vars.i, native, knobs.unroll);
+  if (knobs.prefetch) {
+    output.prefetch(roles->input, vars.i, vars.row, knobs.rows,
+                    Halide::PrefetchBoundStrategy::NonFaulting);
+  }
+}
+
+// Autoschedulers and the default of Halide get no trees: statistics first, then the output.
+void schedule_breadth_first(Roles *roles) {
+  for (Sum &sum : roles->sums) sum.total.compute_root();
+  for (Func &func : roles->between) func.compute_root();
+  roles->statistics.compute_root();
+  roles->output.compute_root();
+}
+
+// Rows side by side: a vector holds one element of as many rows, and no lane is ever folded.
+void schedule_columns(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  const int native = f32_lanes(target), rows = knobs.rows;
+  const Vars &vars = roles->vars;
+  const Var row = vars.row;
+  require_multiple(rows, native, "the f32 lanes of a native vector");
+  Func statistics = roles->statistics, output = roles->output;
+  auto vectors_of_rows = [&](Func func) {
+    func.compute_root().store_in(MemoryType::Stack).bound_extent(row, rows);
+    func.vectorize(row, native).unroll(row);
+  };
+  for (Sum &sum : roles->sums) {
+    vectors_of_rows(sum.ordered);
+    sum.ordered.update().vectorize(row, native).unroll(row).reorder(row, sum.parts.x);
+    sum.partial.compute_at(sum.ordered, sum.parts.x).store_in(MemoryType::Stack);
+    sum.partial.vectorize(row, native).unroll(row);
+    sum.partial.update().vectorize(row, native).unroll(row).reorder(row, vars.part, sum.within.x);
+  }
+  for (Func &func : roles->between) vectors_of_rows(func);
+  statistics.compute_root().bound(row, 0, rows).vectorize(row, native).unroll(row);
+  output.compute_root().bound(row, 0, rows).vectorize(row, native).unroll(row);
+}
+
+}  // namespace
+
+void schedule_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  switch (tree) {
+    case Tree::one_chunk:
+      return schedule_short_rows(roles, knobs, target);
+    case Tree::many_chunks:
+      return schedule_long_rows(roles, knobs, target);
+    case Tree::columns:
+      return schedule_columns(roles, knobs, target);
+    case Tree::any_order:
+      return schedule_breadth_first(roles);
+  }
+}
+
+void schedule_chunk_sums(Roles *roles, const Knobs &, const Halide::Target &target) {
+  const int native = f32_lanes(target);
+  const Vars &vars = roles->vars;
+  Func output = roles->output;
+  roles->window.compute_root().store_in(MemoryType::Stack);
+  roles->window.bound_extent(vars.row, 1).bound_extent(vars.w, 2 * kLanes);
+  roles->window.vectorize(vars.w, native).unroll(vars.w);
+  output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
+  roles->sums[0].partial.compute_at(output, vars.part);
+  lanes_in_registers(&roles->sums[0], native, {}, vars);
+}
+
+void schedule_fold(Roles *roles, const Halide::Target &target) {
+  Func statistics = roles->statistics;
+  statistics.bound(roles->vars.row, 0, 1);
+  chunks_of_a_row(&roles->sums[0], statistics, f32_lanes(target), roles->vars);
+}
+
+void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  last_pass(roles->output, roles->vars.i, f32_lanes(target), knobs.unroll);
+}
+
+}  // namespace halnorm
