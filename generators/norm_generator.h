@@ -113,6 +113,7 @@ class NormGenerator : public StorageGenerator<T> {
     roles_.statistics = statistics;
     roles_.output = *y;
     roles_.row_count = rows;
+    roles_.n = n_;
     schedule_cpu(tree, &roles_, knobs, this->get_target());
   }
   template <typename Parameter>

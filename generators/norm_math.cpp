@@ -49,11 +49,11 @@ Expr narrow_to_f16_in_integers(const Expr &value) {
                                       magnitude < 0x38800000, subnormal, normal));
 }
 
+// The result of an f32 operation is never a signaling NaN, so that a NaN may simply be cut short.
 Expr narrow_to_bf16(const Expr &value) {
   const Expr bits = reinterpret<uint32_t>(value);
-  const Expr rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const Expr nan = (bits >> 16) | 0x40;
-  return cast<uint16_t>(select((bits & 0x7fffffff) > 0x7f800000, nan, rounded));
+  const Expr half = 0x7fff + ((bits >> 16) & 1);
+  return cast<uint16_t>((bits + select(is_nan(value), cast<uint32_t>(0), half)) >> 16);
 }
 
 Tuple map_values(const Func &func, const vector<vector<Expr>> &places,
@@ -138,7 +138,7 @@ Summation::Summation(Tree tree, const Func &value, const Expr &n, const Vars &va
     : tree_(tree), value_(value), window_("window"), n_(n), vars_(vars) {
   // Twice as wide as it is read from the row: lanes behind the row's end read the second half.
   window_(vars.w, vars.row) =
-      select(vars.w < kLanes, value(max(n - kLanes + vars.w, 0), vars.row), 0.0f);
+      select(vars.w < kLanes, value(clamp(n - kLanes + vars.w, 0, n - 1), vars.row), 0.0f);
 }
 
 Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Expr> &at) const {
@@ -207,7 +207,7 @@ void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count
   fold_lanes(sum, name, vars);
 }
 
-Sum Summation::columns(const string &name, const Terms &terms) const {
+Sum Summation::columns(const string &name, const Terms &terms, const vector<Expr> &before) const {
   const Expr row = vars_.row, block = vars_.part;
   Sum sum;
   sum.within = RDom(0, kBlock, name + "_elements");
@@ -221,7 +221,8 @@ Sum Summation::columns(const string &name, const Terms &terms) const {
   sum.parts = RDom(0, (n_ + kBlock - 1) / kBlock, name + "_blocks");
   sum.ordered = Func(name + "_total");
   const vector<Expr> blocks = to_f64(sum.partial, {row, sum.parts});
-  sum.ordered(row) = Tuple(vector<Expr>(blocks.size(), cast<double>(0)));
+  const vector<Expr> zeros(blocks.size(), cast<double>(0));
+  sum.ordered(row) = Tuple(before.empty() ? zeros : before);
   sum.ordered(row) = accumulate(sum.ordered, {row}, blocks);
   sum.total = sum.ordered;
   return sum;
@@ -234,7 +235,7 @@ Sum Summation::sum(const string &name, const Terms &terms) const {
     case Tree::many_chunks:
       return many_chunks(name, terms);
     case Tree::columns:
-      return columns(name, terms);
+      return columns(name, terms, {});
     case Tree::any_order:
       break;
   }
@@ -249,6 +250,12 @@ Moments layer_moments(const Func &total, const vector<Expr> &at, const Expr &n, 
   // Not max(variance, 0), which may lose a NaN.
   variance = select(variance < 0, Halide::Internal::make_zero(variance.type()), variance);
   return {cast<float>(low), cast<float>(variance)};
+}
+
+Tuple part_statistics(const Func &total, const vector<Expr> &at, const Expr &n, const Expr &eps,
+                      bool corrected) {
+  const Moments moments = layer_moments(total, at, n, corrected);
+  return Tuple(cast<float>(value_of(total, 1, at) / n), 1.0f / sqrt(moments.variance + eps));
 }
 
 Expr centered(const Expr &value, const Expr &high, const Expr &low, bool corrected) {

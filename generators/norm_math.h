@@ -68,6 +68,9 @@ class Summation {
   Sum chunk_sums(const std::string &name, const Terms &terms) const;
   static void add_chunks(Sum *sum, const std::string &name, const Halide::Expr &chunk_count,
                          const Vars &vars);
+  // columns that go on from the f64 sums of the elements before.
+  Sum columns(const std::string &name, const Terms &terms,
+              const std::vector<Halide::Expr> &before) const;
   // The last kLanes elements of a row. The last n mod kLanes are read from here, so that no load
   // of a row tree needs a mask.
   Halide::Func window() const { return window_; }
@@ -77,7 +80,6 @@ class Summation {
                 const std::vector<Halide::Expr> &at) const;
   Sum one_chunk(const std::string &name, const Terms &terms) const;
   Sum many_chunks(const std::string &name, const Terms &terms) const;
-  Sum columns(const std::string &name, const Terms &terms) const;
   Sum any_order(const std::string &name, const Terms &terms) const;
 
   Tree tree_;
@@ -95,6 +97,10 @@ struct Moments {
 // total(at) holds the sum of d^2 and, if corrected, that of d; without, low is 0.
 Moments layer_moments(const Halide::Func &total, const std::vector<Halide::Expr> &at,
                       const Halide::Expr &n, bool corrected);
+
+// Of a row in parts: what center lacks to be the mean, always, and rstd.
+Halide::Tuple part_statistics(const Halide::Func &total, const std::vector<Halide::Expr> &at,
+                              const Halide::Expr &n, const Halide::Expr &eps, bool corrected);
 
 // value - mean, of a mean kept as high + low if corrected.
 Halide::Expr centered(const Halide::Expr &value, const Halide::Expr &high, const Halide::Expr &low,

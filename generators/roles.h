@@ -19,7 +19,7 @@ struct Roles {
   std::vector<Halide::Func> between;  // (row), what a later pass needs of an earlier one
   Halide::Func statistics;            // an output: (row)
   Halide::Func output;                // an output: the elements
-  Halide::Expr row_count;
+  Halide::Expr row_count, n;
 };
 
 }  // namespace halnorm

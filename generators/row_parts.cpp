@@ -35,6 +35,7 @@ class RowMoments : public StorageGenerator<RowMoments> {
         Tuple(value_of(sum.partial, 0, at), value_of(sum.partial, 1, at));
     roles_.vars = vars_;
     roles_.window = summation.window();
+    roles_.n = x.dim(0).extent();
     roles_.sums = {sum};
     roles_.output = moments;
   }
@@ -72,10 +73,8 @@ class RowFold : public StorageGenerator<RowFold> {
     sum.partial(vars_.lane, vars_.part, vars_.row) =
         Tuple(squares(vars_.lane, vars_.part), deviations(vars_.lane, vars_.part));
     Summation::add_chunks(&sum, "chunks", squares.dim(1).extent(), vars_);
-    const Moments moments = layer_moments(sum.total, {vars_.row}, n, true);
-    const Expr mean_square = cast<float>(value_of(sum.total, 0, {vars_.row}) / n);
-    const Expr variance = has_mean && corrected() ? moments.variance : mean_square;
-    statistics(vars_.row) = Tuple(moments.low, 1.0f / sqrt(variance + eps));
+    statistics(vars_.row) =
+        part_statistics(sum.total, {vars_.row}, n, eps, has_mean && corrected());
     roles_.vars = vars_;
     roles_.sums = {sum};
     roles_.statistics = statistics;

@@ -5,11 +5,12 @@
 
 #include "context.h"
 #include "cpu_features.h"
+#include "errors.h"
 #include "targets.h"
 
 // The build writes these from generators/operations.cmake, schedules/targets.txt and the .sched
 // files: HALNORM_TARGET(name, "features ...") and HALNORM_KERNEL(symbol, operation, part, storage,
-// target number, longest row, rows of a call, bytes to stream from).
+// target number, longest row, fewest bytes, rows of a call, whether it streams).
 #define HALNORM_KERNEL(symbol, ...) extern "C" int symbol##_argv(void **);
 #include "kernel_table.inc"
 #undef HALNORM_KERNEL
@@ -30,9 +31,10 @@ constexpr TargetRow kTargets[] = {
 #undef HALNORM_TARGET
 };
 
-#define HALNORM_KERNEL(symbol, operation, part, storage, target, max_n, rows, stream_from) \
-  {#symbol, symbol##_argv, Operation::operation, Part::part, Storage::storage, target,     \
-   max_n,   rows,          stream_from},
+#define HALNORM_KERNEL(symbol, operation, part, storage, target, longest, fewest_bytes, rows, \
+                       stream)                                                                \
+  {#symbol, symbol##_argv, Operation::operation, Part::part, Storage::storage,                \
+   target,  longest,       fewest_bytes,         rows,       stream},
 constexpr Kernel kKernels[] = {
 #include "kernel_table.inc"
 };
@@ -41,13 +43,14 @@ constexpr Kernel kKernels[] = {
 constexpr int32_t kKernelCount = static_cast<int32_t>(sizeof(kKernels) / sizeof(kKernels[0]));
 
 // The kernels of one choice stand together in the table: where each run of them begins.
-constexpr int kChoices = 3 * 7 * 3;
+constexpr int kChoices = 3 * kParts * 3;
 struct Index {
   int32_t first[sizeof(kTargets) / sizeof(kTargets[0])][kChoices];
 };
 
 constexpr int choice(Operation operation, Part part, Storage storage) {
-  return (static_cast<int>(operation) * 7 + static_cast<int>(part)) * 3 + static_cast<int>(storage);
+  return (static_cast<int>(operation) * kParts + static_cast<int>(part)) * 3 +
+         static_cast<int>(storage);
 }
 
 constexpr Index make_index() {
@@ -90,17 +93,29 @@ bool target_usable(int32_t target) {
   return true;
 }
 
-const Kernel *find_kernel(const halnorm_context *context, int32_t target, Operation operation,
-                          Part part, Storage storage, int64_t n) {
-  if (context != nullptr && context->kernel != nullptr &&
-      serves(*context->kernel, target, operation, part, storage)) {
-    return context->kernel;
+const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operation, Part part,
+                          Storage storage) {
+  const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
+  if (preferred != nullptr && serves(*preferred, target, operation, part, storage)) {
+    return preferred;
   }
   for (int32_t k = kIndex.first[target][choice(operation, part, storage)]; k < kKernelCount; ++k) {
-    if (!serves(kKernels[k], target, operation, part, storage)) return nullptr;
-    if (n <= kKernels[k].max_n) return &kKernels[k];
+    const Kernel &kernel = kKernels[k];
+    if (!serves(kernel, target, operation, part, storage)) return nullptr;
+    if (call.row_length <= kernel.longest && call.bytes() >= kernel.fewest_bytes) return &kernel;
   }
   return nullptr;
+}
+
+bool prefers(const NormCall &call, Part part) {
+  const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
+  return preferred != nullptr && preferred->part == part;
+}
+
+halnorm_status no_kernel(const NormCall &call, int32_t target) {
+  static const char *const kStorageNames[] = {"f32", "f16", "bf16"};
+  return fail(HALNORM_UNSUPPORTED, "x: this build has no kernel for %s on %s",
+              kStorageNames[static_cast<int>(call.storage)], target_name(target));
 }
 
 const Kernel *kernel_named(const char *name) {

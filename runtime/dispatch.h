@@ -12,14 +12,18 @@ namespace halnorm {
 
 // What a kernel does of its operation; the arguments of each are at its launcher in execute.cpp.
 enum class Part : uint8_t {
-  row,        // dense rows of at most kChunk elements
-  long_row,   // longer dense rows
-  columns,    // rows side by side
-  moments,    // some chunks of one long row
-  fold,       // the statistics of a long row from the moments of its chunks
-  apply,      // the last pass over some of a long row
-  parameter,  // gamma or beta as f32
+  row,             // dense rows of at most kChunk elements
+  long_row,        // longer dense rows
+  columns,         // rows side by side
+  moments,         // some chunks of one long row
+  fold,            // the statistics of a long row from the moments of its chunks
+  apply,           // the last pass over some of a long row
+  column_moments,  // some elements of long rows side by side
+  column_fold,     // the statistics of such rows
+  column_apply,    // the last pass over some elements of them
+  parameter,       // gamma or beta as f32
 };
+constexpr int kParts = 10;
 
 // Lengths that the row tree is made of; the generators have them from norm_math.h.
 constexpr int64_t kLanes = 32;
@@ -32,15 +36,22 @@ struct Kernel {
   Part part;
   Storage storage;
   int32_t target;
-  int64_t max_n;        // the longest row it is meant for
-  int32_t rows;         // the most rows of a call
-  int64_t stream_from;  // bytes of x and y from which y bypasses the cache; 0: never
+  int64_t longest;       // row that it is meant for
+  int64_t fewest_bytes;  // of x and y that it is meant for
+  int32_t rows;          // the most rows of one call of it
+  bool stream;           // y bypasses the cache
 };
 
-// The first kernel of the table, which is best first, that serves a row length; the context's own
-// choice before all others. Null where this build has none.
-const Kernel *find_kernel(const halnorm_context *context, int32_t target, Operation operation,
-                          Part part, Storage storage, int64_t n);
+// The first kernel of the table, which is best first, that is meant for a call of this size; the
+// context's own choice before all others. Null where there is none.
+const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operation, Part part,
+                          Storage storage);
+
+// True if the context prefers a kernel for this part.
+bool prefers(const NormCall &call, Part part);
+
+// What to fail with where there is none.
+halnorm_status no_kernel(const NormCall &call, int32_t target);
 
 const Kernel *kernel_named(const char *name);
 

@@ -225,7 +225,7 @@ halnorm_status halnorm_context_set_cuda_stream(halnorm_context *ctx, void *strea
  * On the CPU (which device_id does not matter) each calling thread then has memory of its own,
  * grown as needed and freed when the thread ends; most calls need none. One that is set takes its
  * place, so that a context with a CPU workspace serves one call at a time. It may lose 63 bytes at
- * its start to alignment. Threads that only help still keep small memory of their own.
+ * its start to alignment.
  *
  * On CUDA the caller sets it, one for each call in flight.
  *

@@ -11,8 +11,6 @@
 
 namespace halnorm {
 
-constexpr int64_t element_size(Storage storage) { return storage == Storage::f32 ? 4 : 2; }
-
 // A buffer of one or two dimensions from index 0. Kernels are built without checks: of the fields
 // of a halide_buffer_t they read host, and extent and stride of each dimension.
 struct KernelBuffer {
@@ -44,6 +42,12 @@ inline void *advance(void *data, int64_t elements, Storage storage) {
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// count steps of a stride stay within what kernels index with.
+inline bool fits_int32(int64_t stride, int64_t count) {
+  const int64_t magnitude = stride < 0 ? -stride : stride;
+  return magnitude <= INT32_MAX / larger(count, 1);
+}
 
 }  // namespace halnorm
 

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#include <atomic>
-
 #include "context.h"
 #include "dispatch.h"
 #include "errors.h"
@@ -26,191 +24,174 @@ struct RowStatistics {
   float high, low, rstd;
 };
 
-// A batch of rows, each cut into the same parts. A task is one part of one row.
-struct Parts {
+// Scratch of a task: gamma and beta of a part, then its x and y, dense.
+constexpr int64_t kRoom = parameter_room(kPart);
+constexpr int64_t kScratchFloats = 2 * kRoom + kPart;
+
+// A batch of rows, each cut into the same parts, which are dealt out to tasks.
+struct Batch {
   const NormCall &call;
   int32_t target;
-  const Kernel *moments, *apply;
+  const Kernel *moments, *fold, *apply;
   bool dense;
-  int64_t parts_of_a_row, chunks_of_a_row;
-  int64_t first_row;
+  int64_t parts_of_a_row, chunks_of_a_row, task_count;
+  float *scratch;               // of the first task
   float *squares, *deviations;  // [row][chunk][lane]
   RowStatistics *rows;
-  std::atomic<int64_t> bytes_missing{0};
+  int64_t first_row = 0, part_count = 0;
 };
 
 struct RowPart {
   int64_t row, begin, count;  // row counts from the first of the batch; elements of the row
-  Offsets offsets;
+  Offsets offsets;            // of the row
 };
 
-RowPart part_of(const Parts &parts, int64_t index) {
+RowPart part_of(const Batch &batch, int64_t index) {
   RowPart part;
-  part.row = index / parts.parts_of_a_row;
-  part.begin = index % parts.parts_of_a_row * kPart;
-  part.count = smaller(kPart, parts.call.row_length - part.begin);
-  part.offsets = offsets_of(parts.call.kept, parts.call.kept_rank, parts.first_row + part.row);
+  part.row = index / batch.parts_of_a_row;
+  part.begin = index % batch.parts_of_a_row * kPart;
+  part.count = smaller(kPart, batch.call.row_length - part.begin);
+  part.offsets = offsets_of(batch.call.kept, batch.call.kept_rank, batch.first_row + part.row);
   return part;
 }
 
 // The part of x, in place or gathered to scratch.
-const void *x_of(const Parts &parts, const RowPart &part, void *scratch) {
-  const NormCall &call = parts.call;
+const void *x_of(const Batch &batch, const RowPart &part, void *scratch) {
+  const NormCall &call = batch.call;
   const void *row = advance(call.x, part.offsets.x, call.storage);
-  if (parts.dense) return advance(row, part.begin, call.storage);
-  gather(scratch, row, call.reduced, call.reduced_rank, &Axis::x, part.begin, part.count,
+  if (batch.dense) return advance(row, part.begin, call.storage);
+  gather(scratch, 1, row, {call.reduced, call.reduced_rank, &Axis::x, part.begin, part.count},
          call.storage);
   return scratch;
 }
 
-void *scratch_of(Parts *parts, int64_t bytes) {
-  void *scratch = thread_scratch(static_cast<size_t>(bytes));
-  if (scratch == nullptr) parts->bytes_missing.store(bytes, std::memory_order_relaxed);
-  return scratch;
-}
-
-void sum_part(void *task, int64_t index) {
-  Parts &parts = *static_cast<Parts *>(task);
-  const RowPart part = part_of(parts, index);
-  void *scratch = parts.dense ? nullptr : scratch_of(&parts, kPart * element_size(Storage::f32));
-  if (!parts.dense && scratch == nullptr) return;
+void sum_part(const Batch &batch, const RowPart &part, float *scratch) {
   const int64_t chunks = ceil_div(part.count, kChunk);
-  const int64_t first = (part.row * parts.chunks_of_a_row + part.begin / kChunk) * kLanes;
+  const int64_t first = (part.row * batch.chunks_of_a_row + part.begin / kChunk) * kLanes;
   KernelBuffer x(part.count, 1), squares(kLanes, 1, chunks, kLanes);
   KernelBuffer deviations(kLanes, 1, chunks, kLanes);
-  float center = parts.rows[part.row].high;
-  void *arguments[] = {x.at(x_of(parts, part, scratch)), &center, squares.at(parts.squares + first),
-                       deviations.at(parts.deviations + first)};
-  parts.moments->run(arguments);
+  float center = batch.rows[part.row].high;
+  void *arguments[] = {x.at(x_of(batch, part, scratch)), &center, squares.at(batch.squares + first),
+                       deviations.at(batch.deviations + first)};
+  batch.moments->run(arguments);
 }
 
-void apply_part(void *task, int64_t index) {
-  Parts &parts = *static_cast<Parts *>(task);
-  const NormCall &call = parts.call;
-  const RowPart part = part_of(parts, index);
-  // gamma, beta, then a dense x and y.
-  const int64_t rooms = 2 * parameter_room(kPart) + kPart;
-  auto *scratch = static_cast<float *>(scratch_of(&parts, rooms * element_size(Storage::f32)));
-  if (scratch == nullptr) return;
-  float *beta_room = scratch + parameter_room(kPart), *dense = beta_room + parameter_room(kPart);
+void apply_part(const Batch &batch, const RowPart &part, float *scratch) {
+  const NormCall &call = batch.call;
+  float *beta_room = scratch + kRoom, *dense = beta_room + kRoom;
   KernelBuffer x(part.count, 1), gamma(part.count, 1), beta(part.count, 1), y(part.count, 1);
-  RowStatistics row = parts.rows[part.row];
+  RowStatistics row = batch.rows[part.row];
   void *row_of_y = advance(call.y, part.offsets.y, call.storage);
-  void *to = parts.dense ? advance(row_of_y, part.begin, call.storage) : dense;
-  void *arguments[] = {x.at(x_of(parts, part, dense)),
-                       gamma.at(dense_gamma(call, parts.target, part.begin, part.count, scratch)),
-                       beta.at(dense_beta(call, parts.target, part.begin, part.count, beta_room)),
+  void *to = batch.dense ? advance(row_of_y, part.begin, call.storage) : dense;
+  void *arguments[] = {x.at(x_of(batch, part, dense)),
+                       gamma.at(dense_gamma(call, batch.target, part.begin, part.count, scratch)),
+                       beta.at(dense_beta(call, batch.target, part.begin, part.count, beta_room)),
                        &row.high,
                        &row.low,
                        &row.rstd,
                        y.at(to)};
-  parts.apply->run(arguments);
-  if (!parts.dense) {
-    scatter(row_of_y, dense, call.reduced, call.reduced_rank, &Axis::y, part.begin, part.count,
+  batch.apply->run(arguments);
+  if (!batch.dense) {
+    scatter(row_of_y, {call.reduced, call.reduced_rank, &Axis::y, part.begin, part.count}, dense, 1,
             call.storage);
   }
 }
 
+template <void (*run)(const Batch &, const RowPart &, float *)>
+void run_task(void *task, int64_t index) {
+  const Batch &batch = *static_cast<const Batch *>(task);
+  const int64_t end = batch.part_count * (index + 1) / batch.task_count;
+  for (int64_t i = batch.part_count * index / batch.task_count; i < end; ++i) {
+    run(batch, part_of(batch, i), batch.scratch + index * kScratchFloats);
+  }
+}
+
 // What the row's center lacks to be its mean, and rstd, from the moments of its chunks.
-RowStatistics fold(const Parts &parts, const Kernel &kernel, int64_t row) {
-  const int64_t first = row * parts.chunks_of_a_row * kLanes;
-  KernelBuffer squares(kLanes, 1, parts.chunks_of_a_row, kLanes);
-  KernelBuffer deviations(kLanes, 1, parts.chunks_of_a_row, kLanes);
+RowStatistics fold(const Batch &batch, int64_t row) {
+  const int64_t first = row * batch.chunks_of_a_row * kLanes;
+  KernelBuffer squares(kLanes, 1, batch.chunks_of_a_row, kLanes);
+  KernelBuffer deviations(kLanes, 1, batch.chunks_of_a_row, kLanes);
   KernelBuffer low(1, 1), rstd(1, 1);
-  auto n = static_cast<double>(parts.call.row_length);
-  auto eps = static_cast<float>(parts.call.eps);
-  RowStatistics statistics = parts.rows[row];
-  void *arguments[] = {squares.at(parts.squares + first),
-                       deviations.at(parts.deviations + first),
+  auto n = static_cast<double>(batch.call.row_length);
+  auto eps = static_cast<float>(batch.call.eps);
+  RowStatistics statistics = batch.rows[row];
+  void *arguments[] = {squares.at(batch.squares + first),
+                       deviations.at(batch.deviations + first),
                        &n,
                        &eps,
                        low.at(&statistics.low),
                        rstd.at(&statistics.rstd)};
-  kernel.run(arguments);
+  batch.fold->run(arguments);
   return statistics;
 }
 
-void finish_batch(Parts *parts, const Kernel &fold_kernel, int64_t row_count) {
-  const NormCall &call = parts->call;
-  const int64_t count = row_count * parts->parts_of_a_row;
-  const bool has_mean = call.operation == Operation::layer_norm_forward;
-  for (int64_t r = 0; r < row_count; ++r) parts->rows[r] = {0, 0, 0};
-  parallel_for(call.context, count, sum_part, parts);
-  if (has_mean) {
-    for (int64_t r = 0; r < row_count; ++r) {
-      parts->rows[r].high = fold(*parts, fold_kernel, r).low;
-    }
-    parallel_for(call.context, count, sum_part, parts);
+void run_batch(Batch *batch, int64_t row_count) {
+  const NormCall &call = batch->call;
+  batch->part_count = row_count * batch->parts_of_a_row;
+  for (int64_t r = 0; r < row_count; ++r) batch->rows[r] = {0, 0, 0};
+  parallel_for(call.context, batch->task_count, run_task<sum_part>, batch);
+  if (call.has_mean()) {
+    for (int64_t r = 0; r < row_count; ++r) batch->rows[r].high = fold(*batch, r).low;
+    parallel_for(call.context, batch->task_count, run_task<sum_part>, batch);
   }
   for (int64_t r = 0; r < row_count; ++r) {
-    RowStatistics &row = parts->rows[r];
-    row = fold(*parts, fold_kernel, r);
+    RowStatistics &row = batch->rows[r];
+    row = fold(*batch, r);
     // The mean of 16-bit rows has no low part.
-    if (!has_mean || call.storage != Storage::f32) row.low = 0;
-    const int64_t at = offsets_of(call.kept, call.kept_rank, parts->first_row + r).statistic;
+    if (!call.has_mean() || call.storage != Storage::f32) row.low = 0;
+    const int64_t at = offsets_of(call.kept, call.kept_rank, batch->first_row + r).statistic;
     if (call.mean != nullptr) call.mean[at] = row.high + row.low;
     if (call.rstd != nullptr) call.rstd[at] = row.rstd;
   }
-  parallel_for(call.context, count, apply_part, parts);
+  parallel_for(call.context, batch->task_count, run_task<apply_part>, batch);
 }
 
-bool names_a_part(const halnorm_context *context) {
-  if (context == nullptr || context->kernel == nullptr) return false;
-  const Part part = context->kernel->part;
-  return part == Part::moments || part == Part::fold || part == Part::apply;
+bool prefers_parts(const NormCall &call) {
+  return prefers(call, Part::moments) || prefers(call, Part::fold) || prefers(call, Part::apply);
 }
 
 }  // namespace
 
 bool takes_parts(const NormCall &call) {
   if (call.row_length > kLongestWholeRow) return true;
-  if (call.row_length <= kPart) return call.row_length > kChunk && names_a_part(call.context);
-  const int64_t bytes = call.row_count * call.row_length * 2 * element_size(call.storage);
-  return names_a_part(call.context) ||
-         (bytes >= kFewestBytes && call.row_count < thread_limit(call.context));
+  if (call.row_length <= kPart) return call.row_length > kChunk && prefers_parts(call);
+  return prefers_parts(call) ||
+         (call.bytes() >= kFewestBytes && call.row_count < thread_limit(call.context));
 }
 
 halnorm_status execute_in_parts(const NormCall &call, int32_t target) {
-  const Kernel *fold_kernel =
-      find_kernel(call.context, target, call.operation, Part::fold, call.storage, call.row_length);
-  Parts parts{
-      call,
-      target,
-      find_kernel(call.context, target, Operation::any_norm, Part::moments, call.storage, kPart),
-      find_kernel(call.context, target, Operation::any_norm, Part::apply, call.storage, kPart),
-      is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
-          is_dense(call.reduced, call.reduced_rank, &Axis::y),
-      ceil_div(call.row_length, kPart),
-      ceil_div(call.row_length, kChunk),
-      0,
-      nullptr,
-      nullptr,
-      nullptr};
-  if (fold_kernel == nullptr || parts.moments == nullptr || parts.apply == nullptr) {
-    return fail(HALNORM_UNSUPPORTED, "x: this build has no kernels for rows of %lld elements on %s",
-                static_cast<long long>(call.row_length), halnorm_target_name(target));
+  Batch batch{call,
+              target,
+              find_kernel(call, target, Operation::any_norm, Part::moments, call.storage),
+              find_kernel(call, target, call.operation, Part::fold, call.storage),
+              find_kernel(call, target, Operation::any_norm, Part::apply, call.storage),
+              is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
+                  is_dense(call.reduced, call.reduced_rank, &Axis::y),
+              ceil_div(call.row_length, kPart),
+              ceil_div(call.row_length, kChunk),
+              thread_limit(call.context),
+              nullptr,
+              nullptr,
+              nullptr,
+              nullptr};
+  if (batch.fold == nullptr || batch.moments == nullptr || batch.apply == nullptr) {
+    return no_kernel(call, target);
   }
-  const int64_t batch = smaller(call.row_count, thread_limit(call.context));
-  const int64_t floats = parts.chunks_of_a_row * kLanes;
-  const auto bytes = static_cast<size_t>(batch) *
-                     (2 * static_cast<size_t>(floats) * sizeof(float) + sizeof(RowStatistics));
-  auto *memory = static_cast<float *>(workspace(call.context, bytes));
-  if (memory == nullptr) {
-    return fail(HALNORM_OUT_OF_MEMORY, "workspace: the sums of %lld rows need %zu bytes",
-                static_cast<long long>(batch), bytes);
+  const int64_t most_rows = smaller(call.row_count, batch.task_count);
+  const int64_t sums = most_rows * batch.chunks_of_a_row * kLanes;
+  const int64_t scratch = batch.task_count * kScratchFloats;
+  const auto bytes = static_cast<size_t>(scratch + 2 * sums) * sizeof(float) +
+                     static_cast<size_t>(most_rows) * sizeof(RowStatistics);
+  batch.scratch = static_cast<float *>(workspace(call.context, bytes));
+  if (batch.scratch == nullptr) {
+    return fail(HALNORM_OUT_OF_MEMORY, "workspace: the call needs %zu bytes", bytes);
   }
-  const WorkspaceHold hold;
-  parts.squares = memory;
-  parts.deviations = memory + batch * floats;
-  parts.rows = reinterpret_cast<RowStatistics *>(parts.deviations + batch * floats);
-  set_last_kernel(parts.apply);
-  for (; parts.first_row < call.row_count; parts.first_row += batch) {
-    finish_batch(&parts, *fold_kernel, smaller(batch, call.row_count - parts.first_row));
-    const int64_t missing = parts.bytes_missing.load(std::memory_order_relaxed);
-    if (missing != 0) {
-      return fail(HALNORM_OUT_OF_MEMORY, "out of memory: no %lld bytes of scratch for a thread",
-                  static_cast<long long>(missing));
-    }
+  batch.squares = batch.scratch + scratch;
+  batch.deviations = batch.squares + sums;
+  batch.rows = reinterpret_cast<RowStatistics *>(batch.deviations + sums);
+  set_last_kernel(batch.apply);
+  for (; batch.first_row < call.row_count; batch.first_row += most_rows) {
+    run_batch(&batch, smaller(most_rows, call.row_count - batch.first_row));
   }
   return HALNORM_OK;
 }

@@ -13,6 +13,8 @@ namespace halnorm {
 enum class Operation : uint8_t { layer_norm_forward, rms_norm_forward, any_norm };
 enum class Storage : uint8_t { f32, f16, bf16 };
 
+constexpr int64_t element_size(Storage storage) { return storage == Storage::f32 ? 4 : 2; }
+
 // A tensor of more dimensions than this is HALNORM_UNSUPPORTED.
 constexpr int kMaxRank = 32;
 
@@ -39,6 +41,9 @@ struct NormCall {
   double eps;
   bool zero_centered_gamma;
   const halnorm_context *context;  // may be null
+
+  bool has_mean() const { return operation == Operation::layer_norm_forward; }
+  int64_t bytes() const { return 2 * row_count * row_length * element_size(storage); }  // x and y
 };
 
 // Runs a call on the CPU; api.cpp has checked everything but the presence of a kernel.

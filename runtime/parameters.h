@@ -13,15 +13,13 @@ namespace halnorm {
 constexpr int64_t parameter_room(int64_t count) { return 2 * count; }
 
 // Elements [begin, begin + count) of gamma or beta: in place where they are as wanted, else written
-// to `room`; a null room asks whether any is needed, with a null answer if so.
+// to `room`, which may be null where needs_room says so.
 const float *dense_gamma(const NormCall &call, int32_t target, int64_t begin, int64_t count,
                          float *room);
 const float *dense_beta(const NormCall &call, int32_t target, int64_t begin, int64_t count,
                         float *room);
-
-// Both, whole, in memory of the call where they need any.
-halnorm_status dense_parameters(const NormCall &call, int32_t target, const float **gamma,
-                                const float **beta);
+bool gamma_needs_room(const NormCall &call);
+bool beta_needs_room(const NormCall &call);
 
 }  // namespace halnorm
 

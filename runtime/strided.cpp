@@ -12,54 +12,51 @@
 namespace halnorm {
 namespace {
 
-// Calls run(data offset, stride, dense offset, count) for each stretch along the last axis.
+// Calls run(data offset, stride, index, count) for each run of elements along the last axis.
 template <typename Run>
-void for_each_stretch(const Axis *axes, int32_t rank, Stride stride, int64_t begin, int64_t count,
-                      const Run &run) {
-  if (rank == 0) return run(0, 0, 0, count);
+void for_each_run(const Stretch &stretch, const Run &run) {
+  const Axis *axes = stretch.axes;
+  const int32_t last = stretch.rank - 1;
+  if (stretch.rank == 0) return run(0, 0, 0, stretch.count);
   int64_t index[kMaxRank];
-  int64_t offset = 0, rest = begin;
-  for (int32_t d = rank - 1; d >= 0; --d) {
+  int64_t offset = 0, rest = stretch.begin;
+  for (int32_t d = last; d >= 0; --d) {
     index[d] = rest % axes[d].extent;
     rest /= axes[d].extent;
-    offset += index[d] * (axes[d].*stride);
+    offset += index[d] * (axes[d].*stretch.stride);
   }
-  const Axis &last = axes[rank - 1];
-  for (int64_t done = 0; done < count;) {
-    const int64_t stretch = smaller(last.extent - index[rank - 1], count - done);
-    run(offset, last.*stride, done, stretch);
-    done += stretch;
-    offset -= index[rank - 1] * (last.*stride);
-    index[rank - 1] = 0;
-    for (int32_t d = rank - 2; d >= 0; --d) {
-      offset += axes[d].*stride;
+  const int64_t along = axes[last].*stretch.stride;
+  for (int64_t done = 0; done < stretch.count;) {
+    const int64_t count = smaller(axes[last].extent - index[last], stretch.count - done);
+    run(offset, along, done, count);
+    done += count;
+    offset -= index[last] * along;
+    index[last] = 0;
+    for (int32_t d = last - 1; d >= 0; --d) {
+      offset += axes[d].*stretch.stride;
       if (++index[d] < axes[d].extent) break;
-      offset -= axes[d].extent * (axes[d].*stride);
+      offset -= axes[d].extent * (axes[d].*stretch.stride);
       index[d] = 0;
     }
   }
 }
 
 template <typename Element>
-void gather_elements(void *dense, const void *data, const Axis *axes, int32_t rank, Stride stride,
-                     int64_t begin, int64_t count) {
-  auto *to = static_cast<Element *>(dense);
+void gather_elements(void *packed, int64_t step, const void *data, const Stretch &stretch) {
+  auto *to = static_cast<Element *>(packed);
   const auto *from = static_cast<const Element *>(data);
-  for_each_stretch(axes, rank, stride, begin, count,
-                   [&](int64_t offset, int64_t step, int64_t done, int64_t stretch) {
-                     for (int64_t i = 0; i < stretch; ++i) to[done + i] = from[offset + i * step];
-                   });
+  for_each_run(stretch, [&](int64_t offset, int64_t stride, int64_t done, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[(done + i) * step] = from[offset + i * stride];
+  });
 }
 
 template <typename Element>
-void scatter_elements(void *data, const void *dense, const Axis *axes, int32_t rank, Stride stride,
-                      int64_t begin, int64_t count) {
+void scatter_elements(void *data, const Stretch &stretch, const void *packed, int64_t step) {
   auto *to = static_cast<Element *>(data);
-  const auto *from = static_cast<const Element *>(dense);
-  for_each_stretch(axes, rank, stride, begin, count,
-                   [&](int64_t offset, int64_t step, int64_t done, int64_t stretch) {
-                     for (int64_t i = 0; i < stretch; ++i) to[offset + i * step] = from[done + i];
-                   });
+  const auto *from = static_cast<const Element *>(packed);
+  for_each_run(stretch, [&](int64_t offset, int64_t stride, int64_t done, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[offset + i * stride] = from[(done + i) * step];
+  });
 }
 
 }  // namespace
@@ -76,16 +73,15 @@ Offsets offsets_of(const Axis *axes, int32_t rank, int64_t index) {
   return offsets;
 }
 
-void gather(void *dense, const void *data, const Axis *axes, int32_t rank, Stride stride,
-            int64_t begin, int64_t count, Storage storage) {
+void gather(void *packed, int64_t step, const void *data, const Stretch &stretch, Storage storage) {
   auto *run = storage == Storage::f32 ? gather_elements<uint32_t> : gather_elements<uint16_t>;
-  run(dense, data, axes, rank, stride, begin, count);
+  run(packed, step, data, stretch);
 }
 
-void scatter(void *data, const void *dense, const Axis *axes, int32_t rank, Stride stride,
-             int64_t begin, int64_t count, Storage storage) {
+void scatter(void *data, const Stretch &stretch, const void *packed, int64_t step,
+             Storage storage) {
   auto *run = storage == Storage::f32 ? scatter_elements<uint32_t> : scatter_elements<uint16_t>;
-  run(data, dense, axes, rank, stride, begin, count);
+  run(data, stretch, packed, step);
 }
 
 bool is_dense(const Axis *axes, int32_t rank, Stride stride) {

@@ -18,12 +18,16 @@ Offsets offsets_of(const Axis *axes, int32_t rank, int64_t index);
 
 using Stride = int64_t Axis::*;
 
-// Elements [begin, begin + count) of what the axes walk over, counted with the last axis fastest,
-// from data to dense memory or back.
-void gather(void *dense, const void *data, const Axis *axes, int32_t rank, Stride stride,
-            int64_t begin, int64_t count, Storage storage);
-void scatter(void *data, const void *dense, const Axis *axes, int32_t rank, Stride stride,
-             int64_t begin, int64_t count, Storage storage);
+// Elements [begin, begin + count) of what the axes walk over, counted with the last axis fastest.
+struct Stretch {
+  const Axis *axes;
+  int32_t rank;
+  Stride stride;
+  int64_t begin, count;
+};
+// From data to memory where they are `step` apart, or back.
+void gather(void *packed, int64_t step, const void *data, const Stretch &stretch, Storage storage);
+void scatter(void *data, const Stretch &stretch, const void *packed, int64_t step, Storage storage);
 
 // True if the axes walk over dense memory in order.
 bool is_dense(const Axis *axes, int32_t rank, Stride stride);

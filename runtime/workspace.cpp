@@ -17,25 +17,22 @@ struct Block {
   size_t bytes;
 };
 
-__thread Block call_block, task_block;
+__thread Block call_block;
 
-void free_block(Block *block) {
-  free(block->data);
-  *block = {nullptr, 0};
+void free_call_block() {
+  free(call_block.data);
+  call_block = {nullptr, 0};
 }
 
-// The value under the key only makes the C library call free_blocks when a thread ends.
+// The value under the key only makes the C library call free_at_thread_end when a thread ends.
 pthread_key_t thread_end_key;
 bool thread_end_key_valid = false;
 pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
 
-void free_blocks(void *) {
-  free_block(&call_block);
-  free_block(&task_block);
-}
+void free_at_thread_end(void *) { free_call_block(); }
 
 void create_thread_end_key() {
-  thread_end_key_valid = pthread_key_create(&thread_end_key, free_blocks) == 0;
+  thread_end_key_valid = pthread_key_create(&thread_end_key, free_at_thread_end) == 0;
 }
 
 // A shared object with halnorm in it may be unloaded while its threads live on. The lowest
@@ -45,29 +42,24 @@ void create_thread_end_key() {
   thread_end_key_valid = false;
 }
 
-[[gnu::cold, gnu::noinline]] void *grow(Block *block, size_t bytes) {
-  free_block(block);
+[[gnu::cold, gnu::noinline]] void *grow(size_t bytes) {
+  free_call_block();
   if (bytes > SIZE_MAX - kAlignment) return nullptr;
   const size_t rounded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) & ~(kAlignment - 1);
   pthread_once(&thread_end_once, create_thread_end_key);
   if (!thread_end_key_valid || pthread_setspecific(thread_end_key, &thread_end_key) != 0) {
     return nullptr;  // better none than one that leaks with each thread
   }
-  block->data = aligned_alloc(kAlignment, rounded);
-  block->bytes = block->data == nullptr ? 0 : rounded;
-  return block->data;
-}
-
-void *at_least(Block *block, size_t bytes) {
-  if (block->data != nullptr && bytes <= block->bytes) return block->data;
-  return grow(block, bytes);
+  call_block.data = aligned_alloc(kAlignment, rounded);
+  call_block.bytes = call_block.data == nullptr ? 0 : rounded;
+  return call_block.data;
 }
 
 }  // namespace
 
 void *workspace(const halnorm_context *context, size_t bytes) {
   if (context == nullptr || context->cpu_workspace == nullptr) {
-    return at_least(&call_block, bytes);
+    return call_block.data != nullptr && bytes <= call_block.bytes ? call_block.data : grow(bytes);
   }
   const size_t misaligned = reinterpret_cast<uintptr_t>(context->cpu_workspace) % kAlignment;
   const size_t skip = misaligned == 0 ? 0 : kAlignment - misaligned;
@@ -76,14 +68,12 @@ void *workspace(const halnorm_context *context, size_t bytes) {
   return static_cast<char *>(context->cpu_workspace) + skip;
 }
 
-void *thread_scratch(size_t bytes) { return at_least(&task_block, bytes); }
-
 WorkspaceHold::WorkspaceHold() : data_(call_block.data), bytes_(call_block.bytes) {
   call_block = {nullptr, 0};
 }
 
 WorkspaceHold::~WorkspaceHold() {
-  free_block(&call_block);
+  free_call_block();
   call_block = {data_, bytes_};
 }
 

@@ -4,6 +4,8 @@
 #ifndef HALNORM_SCHEDULES_CPU_H_
 #define HALNORM_SCHEDULES_CPU_H_
 
+#include <string>
+
 #include "Halide.h"
 #include "generators/roles.h"
 
@@ -20,15 +22,21 @@ struct Knobs {
   // Native vectors of f32 that the last pass writes per step.
   Halide::GeneratorParam<int> unroll{"unroll", 1, 1, 16};
   // The last pass fetches the rows of the next call.
-  Halide::GeneratorParam<bool> prefetch{"prefetch", false};
+  Halide::GeneratorParam<int> prefetch{"prefetch", 0};
 };
+
+// Fails with a message that names the knob unless rows is a multiple of the divisor.
+void require_multiple(int rows, int divisor, const std::string &meaning);
 
 // Any tree; fails with a message if a knob is not legal for it.
 void schedule_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target);
 
-// The parts of a long row.
+void schedule_columns(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+
+// The parts of long rows: one row, or rows side by side.
 void schedule_chunk_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 void schedule_fold(Roles *roles, const Halide::Target &target);
+void schedule_column_part(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 
 }  // namespace halnorm

@@ -17,18 +17,33 @@ namespace {
 
 int f32_lanes(const Halide::Target &target) { return target.natural_vector_size<float>(); }
 
+// Rows shorter than the window are read element by element.
+void load_window(const Roles &roles, int vector) {
+  Func window = roles.window;
+  window.bound(roles.vars.w, 0, 2 * kLanes);
+  window.specialize(roles.n >= kLanes).vectorize(roles.vars.w, vector).unroll(roles.vars.w);
+}
+
 // Lane sums of a few rows (or of one chunk) at a time, in registers through the whole pass.
 void lanes_in_registers(Sum *sum, int vector, const std::vector<Var> &side_by_side,
-                        const Vars &vars) {
+                        const Vars &vars, bool many) {
   Func lanes = sum->partial;
   lanes.store_in(MemoryType::Stack).vectorize(vars.lane, vector).unroll(vars.lane);
   for (int pass : {0, 1}) lanes.update(pass).vectorize(vars.lane, vector).unroll(vars.lane);
+  if (side_by_side.empty()) lanes.update(0).reorder(vars.lane, sum->within.x);
   for (const Var &var : side_by_side) {
     lanes.unroll(var);
-    lanes.update(0).unroll(var).reorder(vars.lane, var, sum->within.x);
+    lanes.update(0).unroll(var);
+    if (many) {
+      lanes.update(0).reorder(vars.lane, var, sum->within.x);
+    } else {
+      lanes.update(0).reorder(vars.lane, sum->within.x, var);
+    }
     lanes.update(1).unroll(var);
   }
 }
+
+}  // namespace
 
 void require_multiple(int rows, int divisor, const std::string &meaning) {
   if (rows % divisor == 0) return;
@@ -36,7 +51,10 @@ void require_multiple(int rows, int divisor, const std::string &meaning) {
                              std::to_string(divisor) + " (" + meaning + ")");
 }
 
-void last_pass(Func output, const Var &i, int vector, int unroll) {
+namespace {
+
+void last_pass(Func output, const Var &i, const Halide::Target &target, int unroll) {
+  const int vector = target.natural_vector_size(output.types()[0]);
   if (unroll == 1) {
     output.vectorize(i, vector, TailStrategy::GuardWithIf);
     return;
@@ -63,7 +81,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   };
 
   for_all_rows(roles->window);
-  roles->window.bound_extent(vars.w, 2 * kLanes).vectorize(vars.w, native).unroll(vars.w);
+  load_window(*roles, native);
   bool first = true;
   for (Sum &sum : roles->sums) {
     const int side_by_side = std::min<int>(rows, first ? knobs.first_rows : knobs.later_rows);
@@ -94,7 +112,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
       fold.compute_at(folded, row).store_in(MemoryType::Stack).unroll(row);
     }
     sum.partial.compute_at(folded, row);
-    lanes_in_registers(&sum, native, {row}, vars);
+    lanes_in_registers(&sum, native, {row}, vars, side_by_side > 1);
     first = false;
   }
   for (Func &func : roles->between) {
@@ -104,8 +122,13 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   roles->statistics.compute_root();
   across_rows(roles->statistics);
   roles->output.compute_root();
-  last_pass(roles->output, vars.i, native, knobs.unroll);
-  if (knobs.prefetch) {
+  last_pass(roles->output, vars.i, target, knobs.unroll);
+  if (int(knobs.prefetch) & 2) {
+    Func lanes = roles->sums.back().partial;
+    lanes.update(0).prefetch(roles->input, roles->sums.back().within.x, row, rows,
+                             Halide::PrefetchBoundStrategy::NonFaulting);
+  }
+  if (int(knobs.prefetch) & 1) {
     roles->output.prefetch(roles->input, vars.i, row, rows,
                            Halide::PrefetchBoundStrategy::NonFaulting);
   }
@@ -131,18 +154,23 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   Func statistics = roles->statistics, output = roles->output;
   statistics.compute_root();
   roles->window.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
-  roles->window.bound_extent(vars.w, 2 * kLanes).vectorize(vars.w, native).unroll(vars.w);
+  load_window(*roles, native);
   for (Func &func : roles->between) {
     func.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
   }
   for (Sum &sum : roles->sums) {
     chunks_of_a_row(&sum, statistics, native, vars);
     sum.partial.compute_at(sum.ordered, sum.parts.x);
-    lanes_in_registers(&sum, native, {}, vars);
+    lanes_in_registers(&sum, native, {}, vars, false);
   }
   output.compute_root();
-  last_pass(output, vars.i, native, knobs.unroll);
-  if (knobs.prefetch) {
+  last_pass(output, vars.i, target, knobs.unroll);
+  if (int(knobs.prefetch) & 2) {
+    Func lanes = roles->sums.back().partial;
+    lanes.update(0).prefetch(roles->input, roles->sums.back().within.x, vars.row, knobs.rows,
+                             Halide::PrefetchBoundStrategy::NonFaulting);
+  }
+  if (int(knobs.prefetch) & 1) {
     output.prefetch(roles->input, vars.i, vars.row, knobs.rows,
                     Halide::PrefetchBoundStrategy::NonFaulting);
   }
@@ -154,29 +182,6 @@ void schedule_breadth_first(Roles *roles) {
   for (Func &func : roles->between) func.compute_root();
   roles->statistics.compute_root();
   roles->output.compute_root();
-}
-
-// Rows side by side: a vector holds one element of as many rows, and no lane is ever folded.
-void schedule_columns(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
-  const int native = f32_lanes(target), rows = knobs.rows;
-  const Vars &vars = roles->vars;
-  const Var row = vars.row;
-  require_multiple(rows, native, "the f32 lanes of a native vector");
-  Func statistics = roles->statistics, output = roles->output;
-  auto vectors_of_rows = [&](Func func) {
-    func.compute_root().store_in(MemoryType::Stack).bound_extent(row, rows);
-    func.vectorize(row, native).unroll(row);
-  };
-  for (Sum &sum : roles->sums) {
-    vectors_of_rows(sum.ordered);
-    sum.ordered.update().vectorize(row, native).unroll(row).reorder(row, sum.parts.x);
-    sum.partial.compute_at(sum.ordered, sum.parts.x).store_in(MemoryType::Stack);
-    sum.partial.vectorize(row, native).unroll(row);
-    sum.partial.update().vectorize(row, native).unroll(row).reorder(row, vars.part, sum.within.x);
-  }
-  for (Func &func : roles->between) vectors_of_rows(func);
-  statistics.compute_root().bound(row, 0, rows).vectorize(row, native).unroll(row);
-  output.compute_root().bound(row, 0, rows).vectorize(row, native).unroll(row);
 }
 
 }  // namespace
@@ -199,11 +204,10 @@ void schedule_chunk_sums(Roles *roles, const Knobs &, const Halide::Target &targ
   const Vars &vars = roles->vars;
   Func output = roles->output;
   roles->window.compute_root().store_in(MemoryType::Stack);
-  roles->window.bound_extent(vars.row, 1).bound_extent(vars.w, 2 * kLanes);
-  roles->window.vectorize(vars.w, native).unroll(vars.w);
+  load_window(*roles, native);
   output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
   roles->sums[0].partial.compute_at(output, vars.part);
-  lanes_in_registers(&roles->sums[0], native, {}, vars);
+  lanes_in_registers(&roles->sums[0], native, {}, vars, false);
 }
 
 void schedule_fold(Roles *roles, const Halide::Target &target) {
@@ -213,7 +217,7 @@ void schedule_fold(Roles *roles, const Halide::Target &target) {
 }
 
 void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
-  last_pass(roles->output, roles->vars.i, f32_lanes(target), knobs.unroll);
+  last_pass(roles->output, roles->vars.i, target, knobs.unroll);
 }
 
 }  // namespace halnorm

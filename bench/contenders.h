@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whoever solves a problem, behind one interface.
+#ifndef HALNORM_BENCH_CONTENDERS_H_
+#define HALNORM_BENCH_CONTENDERS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "options.h"
+#include "tensors.h"
+
+namespace halnorm_bench {
+
+class Workload;
+
+// One way to solve a problem, on the tensors of the workload it was made for. Whatever a user
+// prepares once is done when it is made: run() alone is timed.
+class Solver {
+ public:
+  virtual ~Solver() = default;
+
+  virtual bool run() = 0;
+  // Why the last run() returned false.
+  virtual std::string failure() const = 0;
+  // Brings what run() wrote elsewhere into the tensors, to be checked. Never timed.
+  virtual void hand_over(halnorm_test::Tensors *) {}
+};
+
+enum class Kind {
+  halide_default,  // Halide's default schedule
+  autoscheduler,
+  default_row,  // the row that a target without tuned rows gets
+  chosen_row,   // what the library picks
+  other_row,
+  peer,
+  copy,
+};
+
+// How far results may be from the reference: as halnorm's trees promise, or as any order of the
+// sums allows.
+enum class Rounding { trees, any_order };
+
+struct Contender {
+  Kind kind;
+  std::string name;
+  std::string detail;              // which schedule or implementation
+  std::string trouble;             // why it is not timed: absent, failed or wrong; else empty
+  std::unique_ptr<Solver> solver;  // null when absent
+  std::vector<double> seconds;     // of a call, one for each round
+};
+
+// All there are for the problem, absent ones included, in the order of the table. Those that run
+// have been checked against the reference, the copies excepted.
+std::vector<Contender> make_contenders(Workload *workload, const Options &options);
+
+}  // namespace halnorm_bench
+
+#endif  // HALNORM_BENCH_CONTENDERS_H_

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HALNORM_BENCH_OPTIONS_H_
+#define HALNORM_BENCH_OPTIONS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "problem.h"
+
+namespace halnorm_bench {
+
+struct Options {
+  std::vector<halnorm_test::Problem> problems;
+  std::string target;      // the one that the library would choose, unless told
+  std::string contenders;  // a regular expression; only these are timed
+  std::string json;        // empty: none is written
+  int threads = 1;
+};
+
+// Takes halnorm_bench's own flags and hands all others to Google Benchmark. Nothing when the
+// program should end, with *exit_status; what is wrong or was asked for is then printed.
+std::optional<Options> parse_options(int argc, char **argv, int *exit_status);
+
+}  // namespace halnorm_bench
+
+#endif  // HALNORM_BENCH_OPTIONS_H_

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blocks.h"
+
+#include "errors.h"
+#include "parallel.h"
+#include "parameters.h"
+#include "workspace.h"
+
+namespace halnorm {
+namespace {
+
+constexpr int64_t kBytesOfAThread = 128 * 1024;  // below, waking a thread costs more than it brings
+constexpr int64_t kTasksOfAThread = 4;
+
+int64_t whole_lines(int64_t bytes) { return ceil_div(bytes, 64) * 64; }
+
+// Memory for everything that the call needs and its caller did not bring.
+halnorm_status allocate(Blocks *blocks, int32_t target) {
+  const NormCall &call = blocks->call;
+  const int64_t n = call.row_length;
+  const bool has_gamma = blocks->whole_parameters, has_beta = has_gamma && call.has_mean();
+  const bool room_for_gamma = has_gamma && gamma_needs_room(call);
+  const bool room_for_beta = has_beta && beta_needs_room(call);
+  const int64_t room = whole_lines(parameter_room(n) * element_size(Storage::f32));
+  const int64_t rooms = (room_for_gamma ? room : 0) + (room_for_beta ? room : 0);
+  const int64_t bytes = rooms + blocks->task_count * blocks->scratch_of_task;
+  uint8_t *memory = nullptr;
+  if (bytes > 0) {
+    memory = static_cast<uint8_t *>(workspace(call.context, static_cast<size_t>(bytes)));
+    if (memory == nullptr) {
+      return fail(HALNORM_OUT_OF_MEMORY, "workspace: the call needs %lld bytes",
+                  static_cast<long long>(bytes));
+    }
+  }
+  if (has_gamma) {
+    blocks->gamma = dense_gamma(call, target, 0, n, reinterpret_cast<float *>(memory));
+  }
+  if (room_for_gamma) memory += room;
+  if (has_beta) {
+    blocks->beta = dense_beta(call, target, 0, n, reinterpret_cast<float *>(memory));
+  }
+  if (room_for_beta) memory += room;
+  blocks->scratch = memory;
+  return HALNORM_OK;
+}
+
+}  // namespace
+
+Place place_of(const Blocks &blocks, int64_t block) {
+  const NormCall &call = blocks.call;
+  Place place;
+  const int64_t along = block % blocks.blocks_of_an_axis;
+  if (call.kept_rank > 1) {
+    place.offsets = offsets_of(call.kept, call.kept_rank - 1, block / blocks.blocks_of_an_axis);
+  }
+  const int64_t first = along * blocks.rows_of_a_block;
+  place.rows = smaller(blocks.rows_of_a_block, blocks.rows.extent - first);
+  place.offsets.x += first * blocks.rows.x;
+  place.offsets.y += first * blocks.rows.y;
+  place.offsets.statistic += first * blocks.rows.statistic;
+  return place;
+}
+
+halnorm_status run_blocks(Blocks *blocks, int32_t target, halnorm_task run) {
+  const NormCall &call = blocks->call;
+  const int64_t bytes = call.bytes();
+  blocks->eps = static_cast<float>(call.eps);
+  blocks->blocks_of_an_axis = ceil_div(blocks->rows.extent, blocks->rows_of_a_block);
+  blocks->block_count = call.row_count / blocks->rows.extent * blocks->blocks_of_an_axis;
+  if (bytes >= 2 * kBytesOfAThread) {
+    const int64_t threads = smaller(thread_limit(call.context), bytes / kBytesOfAThread);
+    const int64_t tasks =
+        blocks->scratch_of_task > 0 || threads == 1 ? threads : threads * kTasksOfAThread;
+    blocks->task_count = smaller(blocks->block_count, tasks);
+  }
+  blocks->scratch_of_task = whole_lines(blocks->scratch_of_task);
+  if (halnorm_status status = allocate(blocks, target)) return status;
+  set_last_kernel(&blocks->kernel);
+  if (blocks->task_count == 1) {
+    run(blocks, 0);
+  } else {
+    parallel_for(call.context, blocks->task_count, run, blocks);
+  }
+  return HALNORM_OK;
+}
+
+}  // namespace halnorm

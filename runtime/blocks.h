@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call cut into blocks, each one kernel call, and spread over threads.
+#ifndef HALNORM_RUNTIME_BLOCKS_H_
+#define HALNORM_RUNTIME_BLOCKS_H_
+
+#include <stdint.h>
+
+#include "dispatch.h"
+#include "halnorm.h"
+#include "kernel_call.h"
+#include "norm_call.h"
+#include "strided.h"
+
+namespace halnorm {
+
+constexpr int64_t kMostRows = 64;  // of a kernel call
+
+// A call cut into blocks: as many rows as one kernel call takes, adjacent along one kept axis.
+struct Blocks {
+  const NormCall &call;
+  const Kernel &kernel;
+  Axis rows;  // the axis that blocks are cut from
+  int64_t rows_of_a_block;
+  bool dense;   // the kernel reads x and writes y as they lie
+  bool stream;  // y bypasses the cache
+  // Bytes of scratch that each task wants, and whether gamma and beta are wanted whole.
+  int64_t scratch_of_task;
+  bool whole_parameters;
+
+  int64_t blocks_of_an_axis = 0, block_count = 0, task_count = 1;
+  float eps = 0;
+  const float *gamma = nullptr, *beta = nullptr;
+  uint8_t *scratch = nullptr;  // of the first task
+
+  int64_t first_block(int64_t task) const { return block_count * task / task_count; }
+};
+
+// The statistics that a kernel writes; the runtime hands on those that the caller wants.
+struct Statistics {
+  float high[kMostRows], low[kMostRows], mean[kMostRows], rstd[kMostRows];
+  KernelBuffer high_buffer{1, 1}, low_buffer{1, 1}, mean_buffer{1, 1}, rstd_buffer{1, 1};
+
+  void set_rows(int64_t rows) {
+    for (KernelBuffer *b : {&high_buffer, &low_buffer, &mean_buffer, &rstd_buffer}) {
+      b->dimensions[0].extent = static_cast<int32_t>(rows);
+    }
+  }
+  void hand_on(const NormCall &call, int64_t offset, int64_t stride, int64_t rows) const {
+    for (int64_t r = 0; call.mean != nullptr && r < rows; ++r) {
+      call.mean[offset + r * stride] = mean[r];
+    }
+    for (int64_t r = 0; call.rstd != nullptr && r < rows; ++r) {
+      call.rstd[offset + r * stride] = rstd[r];
+    }
+  }
+};
+
+// The kernel's arguments: x, gamma, beta, eps, y, then its statistics, as its generator lists them.
+struct NormArguments {
+  Statistics statistics;
+  KernelBuffer x, y, gamma, beta;
+  float eps;
+  void *list[9];
+
+  NormArguments(const Blocks &blocks, int64_t n, const KernelBuffer &shape_x,
+                const KernelBuffer &shape_y)
+      : x(shape_x.dimensions[0].extent, shape_x.dimensions[0].stride, shape_x.dimensions[1].extent,
+          shape_x.dimensions[1].stride),
+        y(shape_y.dimensions[0].extent, shape_y.dimensions[0].stride, shape_y.dimensions[1].extent,
+          shape_y.dimensions[1].stride),
+        gamma(n, 1),
+        beta(n, 1),
+        eps(blocks.eps) {
+    Statistics &s = statistics;
+    int count = 0;
+    list[count++] = &x.buffer;
+    list[count++] = gamma.at(blocks.gamma);
+    const bool has_mean = blocks.call.has_mean();
+    if (has_mean) list[count++] = beta.at(blocks.beta);
+    list[count++] = &eps;
+    list[count++] = &y.buffer;
+    if (has_mean) {
+      list[count++] = s.high_buffer.at(s.high);
+      list[count++] = s.low_buffer.at(s.low);
+      list[count++] = s.mean_buffer.at(s.mean);
+    }
+    list[count++] = s.rstd_buffer.at(s.rstd);
+  }
+};
+
+// Where a block lies: its first row, and how many rows it has.
+struct Place {
+  Offsets offsets;
+  int64_t rows;
+};
+Place place_of(const Blocks &blocks, int64_t block);
+
+// Allocates what the call needs, then runs tasks 0 to task_count - 1, each over its blocks.
+halnorm_status run_blocks(Blocks *blocks, int32_t target, halnorm_task run);
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_BLOCKS_H_

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+
+#include "reference.h"
+
+namespace halnorm_test {
+namespace {
+
+// While alive, a fault (a guard page was touched) first prints the command that repeats the run.
+// One at a time in a process.
+class FaultReporter {
+ public:
+  explicit FaultReporter(const std::string &repeat) {
+    std::snprintf(text_, sizeof text_, "memory outside of the tensors was touched\n  repeat: %s\n",
+                  repeat.c_str());
+    struct sigaction action = {};
+    action.sa_handler = report;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);  // on return the fault ends the process
+    for (size_t i = 0; i < kCount; ++i) sigaction(kSignals[i], &action, &previous_[i]);
+  }
+  ~FaultReporter() {
+    for (size_t i = 0; i < kCount; ++i) sigaction(kSignals[i], &previous_[i], nullptr);
+  }
+  FaultReporter(const FaultReporter &) = delete;
+  FaultReporter &operator=(const FaultReporter &) = delete;
+
+ private:
+  static void report(int) {
+    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text_, std::strlen(text_));
+  }
+
+  static constexpr int kSignals[] = {SIGSEGV, SIGBUS};
+  static constexpr size_t kCount = sizeof kSignals / sizeof *kSignals;
+  static char text_[1024];
+  struct sigaction previous_[kCount];
+};
+char FaultReporter::text_[1024];
+
+// A context made from the options.
+class Session {
+ public:
+  explicit Session(const RunOptions &options) : rounding_(options.rounding) {
+    status_ = halnorm_context_create(&context_);
+    if (status_ == HALNORM_OK && !options.target.empty()) {
+      status_ = halnorm_context_set_target(context_, options.target.c_str());
+    }
+    if (status_ == HALNORM_OK) {
+      status_ = halnorm_context_set_num_threads(context_, options.threads);
+    }
+    if (status_ == HALNORM_OK && options.parallel_for != nullptr) {
+      status_ = halnorm_context_set_parallel_for(context_, options.parallel_for, options.pool);
+    }
+    if (status_ == HALNORM_OK && !options.kernel.empty()) {
+      status_ = halnorm_context_set_kernel(context_, options.kernel.c_str());
+    }
+  }
+  ~Session() { halnorm_context_destroy(context_); }
+  Session(const Session &) = delete;
+  Session &operator=(const Session &) = delete;
+
+  // The status of the call, or of what was refused before it.
+  halnorm_status call(Tensors *tensors, int64_t row) {
+    if (status_ != HALNORM_OK) return status_;
+    std::fesetround(rounding_);
+    const halnorm_status status = tensors->call(context_, row);
+    std::fesetround(FE_TONEAREST);
+    return status;
+  }
+
+ private:
+  halnorm_context *context_ = nullptr;
+  halnorm_status status_;
+  const int rounding_;
+};
+
+void append_bits(const Tensor &tensor, int64_t row, std::vector<uint32_t> *bits) {
+  for (int64_t i = 0; i < tensor.row_length(); ++i) {
+    bits->push_back(canonical_bits(tensor.dtype(), tensor.bits(row, i)));
+  }
+}
+
+// The rows that a run with these options writes: [first, last).
+struct RowRange {
+  int64_t first, last;
+};
+
+RowRange rows_of(const Tensors &tensors, const RunOptions &options) {
+  if (options.row == kAllRows) return {0, tensors.x.rows()};
+  return {options.row, options.row + 1};
+}
+
+std::string format(const char *pattern, double a, double b, double c) {
+  char text[160];
+  std::snprintf(text, sizeof text, pattern, a, b, c);
+  return text;
+}
+
+// Returns the first element that is off, in words; `report` may be null.
+std::string compare(const char *what, const Tensor &actual, RowRange rows,
+                    const std::vector<double> &expected, const std::vector<double> &bound,
+                    Report *report) {
+  std::string failure;
+  double worst_ratio = -1;
+  for (int64_t row = rows.first; row < rows.last; ++row) {
+    for (int64_t i = 0; i < actual.row_length(); ++i) {
+      const size_t at = static_cast<size_t>(row * actual.row_length() + i);
+      const double value = static_cast<double>(actual.value(row, i));
+      if (failure.empty() && !within(value, expected[at], bound[at])) {
+        failure = std::string(what) + " row " + std::to_string(row) + " element " +
+                  std::to_string(i) +
+                  format(": is %.9g, expected %.9g within %.3g", value, expected[at], bound[at]);
+      }
+      const double error = std::fabs(value - expected[at]);
+      if (report != nullptr && error > worst_ratio * bound[at]) {
+        worst_ratio = error / bound[at];
+        report->worst_error = error;
+        report->worst_bound = bound[at];
+      }
+    }
+  }
+  return failure;
+}
+
+// "NaN or infinity makes what the formula says": of a mean that is not finite only that it is not
+// finite is checked, since its high and low part may be opposite infinities.
+void release_special_means(const Tensor &actual, std::vector<double> *expected) {
+  for (size_t i = 0; i < expected->size(); ++i) {
+    const double value = static_cast<double>(actual.value(static_cast<int64_t>(i), 0));
+    if (!std::isfinite((*expected)[i]) && !std::isfinite(value)) (*expected)[i] = value;
+  }
+}
+
+std::vector<std::string> targets(bool usable) {
+  std::vector<std::string> names;
+  for (int32_t i = 0; i < halnorm_target_count(); ++i) {
+    // The tensors here are in host memory.
+    const std::string target = halnorm_target_name(i);
+    if (target.rfind("cuda", 0) == 0) continue;
+    if ((halnorm_target_usable(i) != 0) == usable) names.push_back(target);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string command(const Problem &problem, const RunOptions &options) {
+  const RunOptions defaults;
+  std::string text = "halnorm_check " + print(problem);
+  if (!options.target.empty()) text += " --target=" + options.target;
+  if (!options.kernel.empty()) text += " --kernel=" + options.kernel;
+  if (options.threads != defaults.threads) text += " --threads=" + std::to_string(options.threads);
+  if (print(options.data) != print(defaults.data)) text += " --data=" + print(options.data);
+  if (options.seed != defaults.seed) text += " --seed=" + std::to_string(options.seed);
+  if (options.row != defaults.row) text += " --row=" + std::to_string(options.row);
+  if (options.placement != defaults.placement) {
+    text += " --placement=" + std::string(name(options.placement));
+  }
+  return text;
+}
+
+Result run(const Problem &problem, const RunOptions &options) {
+  Tensors tensors(problem, options.placement);
+  tensors.fill(options.data, options.seed);
+  const FaultReporter reporter(command(problem, options));
+  Session session(options);
+  Result result = {session.call(&tensors, options.row), "", "", {}};
+  if (result.status != HALNORM_OK) {
+    result.error = halnorm_last_error();
+    return result;
+  }
+  result.kernel = halnorm_last_kernel();
+  const RowRange rows = rows_of(tensors, options);
+  for (int64_t row = rows.first; row < rows.last; ++row) {
+    append_bits(tensors.output(), row, &result.bits);
+    if (tensors.mean) append_bits(*tensors.mean, row, &result.bits);
+    if (tensors.rstd) append_bits(*tensors.rstd, row, &result.bits);
+  }
+  return result;
+}
+
+Report check(const Problem &problem, const RunOptions &options) {
+  Tensors tensors(problem, options.placement);
+  tensors.fill(options.data, options.seed);
+  Expected expected = reference(tensors);
+  const RowRange rows = rows_of(tensors, options);
+  Report report;
+  const FaultReporter reporter(command(problem, options));
+  Session session(options);
+  if (session.call(&tensors, options.row) != HALNORM_OK) {
+    report.failure = "refused: " + std::string(halnorm_last_error());
+  } else {
+    report.kernel = halnorm_last_kernel();
+    report.failure = compare("y", tensors.output(), rows, expected.y, expected.y_bound, &report);
+    if (report.failure.empty() && tensors.mean) {
+      release_special_means(*tensors.mean, &expected.mean);
+      report.failure =
+          compare("mean", *tensors.mean, rows, expected.mean, expected.mean_bound, nullptr);
+    }
+    if (report.failure.empty() && tensors.rstd) {
+      report.failure =
+          compare("rstd", *tensors.rstd, rows, expected.rstd, expected.rstd_bound, nullptr);
+    }
+    if (report.failure.empty()) report.failure = tensors.damage();
+  }
+  if (!report.failure.empty()) report.failure += "\n  repeat: " + command(problem, options);
+  return report;
+}
+
+std::vector<std::string> usable_targets() { return targets(true); }
+std::vector<std::string> unusable_targets() { return targets(false); }
+
+}  // namespace halnorm_test

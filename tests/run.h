@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a problem as a whole: memory, inputs, the call, and either its bits or a comparison with the
+// reference. No gtest in it: halnorm_check and the benchmarks use it too.
+#ifndef HALNORM_TESTS_RUN_H_
+#define HALNORM_TESTS_RUN_H_
+
+#include <cfenv>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "halnorm.h"
+#include "problem.h"
+#include "tensors.h"
+
+namespace halnorm_test {
+
+struct RunOptions {
+  std::string target;  // empty: the library's choice
+  std::string kernel;  // empty: the library's choice
+  int32_t threads = 1;
+  Data data;
+  uint64_t seed = 1;
+  int64_t row = kAllRows;  // or one row alone, where it lies in the batch
+  Placement placement = Placement::end_flush;
+  // What a command line cannot say: a pool and a rounding mode of the caller's.
+  halnorm_parallel_for parallel_for = nullptr;
+  void *pool = nullptr;
+  int rounding = FE_TONEAREST;
+};
+
+// The command that repeats a run.
+std::string command(const Problem &problem, const RunOptions &options);
+
+struct Result {
+  halnorm_status status;
+  std::string error;           // the library's, when the status is not HALNORM_OK
+  std::string kernel;          // what halnorm_last_kernel() said
+  std::vector<uint32_t> bits;  // of y, mean and rstd, row by row; all NaNs made one
+};
+
+Result run(const Problem &problem, const RunOptions &options);
+
+struct Report {
+  std::string failure;  // empty when all is within the bound; ends in the command that repeats it
+  std::string kernel;
+  double worst_error = 0, worst_bound = 0;  // of y, where error / bound is largest
+};
+
+Report check(const Problem &problem, const RunOptions &options);
+
+std::vector<std::string> usable_targets();
+std::vector<std::string> unusable_targets();
+
+}  // namespace halnorm_test
+
+#endif  // HALNORM_TESTS_RUN_H_
