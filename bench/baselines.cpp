@@ -13,7 +13,7 @@
 #include "workload.h"
 
 // The build writes HALNORM_BASELINE(operation, target, scheduler, cores, symbol).
-#define HALNORM_BASELINE(operation, target, scheduler, symbol) \
+#define HALNORM_BASELINE(operation, target, scheduler, cores, symbol) \
   extern "C" int symbol##_argv(void **);
 #include "baseline_table.inc"
 #undef HALNORM_BASELINE
@@ -29,7 +29,7 @@ struct Baseline {
   Operation operation;
   const char *target;
   const char *scheduler;
-  int cores;  // that the schedule was made for; 0: it is serial
+  int cores;  // that the schedule was made for; 0: Halide's default, which is serial
   int (*run)(void **);
 };
 
@@ -140,7 +140,7 @@ void prepare_halide_runtime(int threads) {
   halide_set_error_handler(keep_error);
 }
 
-void append_baselines(Workload *workload, const std::string &target, int threads,
+void append_baselines(Workload *workload, const std::string &target,
                       std::vector<Contender> *contenders) {
   std::string trouble = unsuitable(workload->problem());
   if (trouble.empty()) {
@@ -149,14 +149,14 @@ void append_baselines(Workload *workload, const std::string &target, int threads
       if (target != baseline.target || workload->problem().operation != baseline.operation) {
         continue;
       }
-      // Of two schedules that differ in their cores the one that suits the threads.
       const bool is_default = baseline.cores == 0;
-      if (!is_default && (baseline.cores == 1) != (threads == 1)) continue;
+      const std::string cores = is_default ? ""
+                                : baseline.cores == 1
+                                    ? ", 1 core"
+                                    : ", " + std::to_string(baseline.cores) + " cores";
       contenders->push_back({is_default ? Kind::halide_default : Kind::autoscheduler,
-                             is_default ? "Halide's default" : baseline.scheduler,
-                             is_default
-                                 ? "free order, serial"
-                                 : "free order, for cores: " + std::to_string(baseline.cores),
+                             is_default ? "Halide's default" : baseline.scheduler + cores,
+                             "free order",
                              "",
                              std::make_unique<HalideSolver>(workload, baseline),
                              {}});

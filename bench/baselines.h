@@ -13,8 +13,9 @@ namespace halnorm_bench {
 void prepare_halide_runtime(int threads);
 
 // Appends the formula as Halide itself schedules it, or why it cannot be had for the problem. The
-// order of its sums is free.
-void append_baselines(Workload *workload, const std::string &target, int threads,
+// order of its sums is free. An autoscheduler's plan for several cores is not always the slower one
+// on one thread, nor the other way round, so that each is there in both forms.
+void append_baselines(Workload *workload, const std::string &target,
                       std::vector<Contender> *contenders);
 
 }  // namespace halnorm_bench

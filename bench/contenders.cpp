@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <regex>
 #include <utility>
@@ -166,8 +167,24 @@ std::string description(const Symbol &symbol) {
   return symbol.bounds.empty() ? schedule : schedule + " (" + symbol.bounds.substr(1) + ")";
 }
 
-// The rows that could take the place of `chosen`, in the library's order of preference. The
-// family's default comes last: a build with benchmarks has it even where a tuned row hides it.
+// The build writes the default row of each part: target, part, schedule.
+struct DefaultRow {
+  const char *target, *part, *schedule;
+};
+constexpr DefaultRow kDefaultRows[] = {
+#include "default_rows.inc"
+};
+
+// Whether a target without tuned rows would take this kernel.
+bool is_default_row(const Symbol &symbol, const Problem &problem) {
+  return std::any_of(std::begin(kDefaultRows), std::end(kDefaultRows), [&](const DefaultRow &row) {
+    return symbol.choice == std::string("halnorm_") + halnorm_test::name(problem.operation) + "_" +
+                                row.part + "_" + halnorm_test::name(problem.dtype) &&
+           symbol.bounds.empty() && symbol.target == row.target && symbol.schedule == row.schedule;
+  });
+}
+
+// The rows that could take the place of `chosen`, in the library's order of preference.
 std::vector<std::string> rows_beside(const std::string &chosen) {
   const Symbol wanted = parse_symbol(chosen);
   std::vector<std::string> rows;
@@ -199,13 +216,14 @@ void append_halnorm(Workload *workload, const Options &options,
     return;
   }
   const std::string chosen = halnorm_last_kernel();
+  const Symbol chosen_symbol = parse_symbol(chosen);
   const std::vector<std::string> rows = rows_beside(chosen);
-  const bool chosen_is_default = !rows.empty() && rows.back() == chosen;
+  const Problem &problem = workload->problem();
   std::vector<Contender> others;
   for (const std::string &row : rows) {
     if (row == chosen || !fits(workload, options, row)) continue;
     const Symbol symbol = parse_symbol(row);
-    const bool is_default = row == rows.back() && symbol.bounds.empty();
+    const bool is_default = is_default_row(symbol, problem);
     others.push_back({is_default ? Kind::default_row : Kind::other_row,
                       is_default ? "default row" : "row " + description(symbol),
                       is_default ? description(symbol) : "",
@@ -220,13 +238,14 @@ void append_halnorm(Workload *workload, const Options &options,
   const auto after_default =
       std::find_if(others.begin(), others.end(),
                    [](const Contender &contender) { return contender.kind != Kind::default_row; });
-  others.insert(after_default, Contender{Kind::chosen_row,
-                                         "chosen row",
-                                         description(parse_symbol(chosen)) +
-                                             (chosen_is_default ? ", the default row" : ""),
-                                         "",
-                                         std::move(choice),
-                                         {}});
+  others.insert(after_default,
+                Contender{Kind::chosen_row,
+                          "chosen row",
+                          description(chosen_symbol) +
+                              (is_default_row(chosen_symbol, problem) ? ", the default row" : ""),
+                          "",
+                          std::move(choice),
+                          {}});
   for (Contender &contender : others) contenders->push_back(std::move(contender));
 }
 
@@ -245,7 +264,7 @@ Rounding rounding_of(Kind kind) {
 
 std::vector<Contender> make_contenders(Workload *workload, const Options &options) {
   std::vector<Contender> contenders;
-  append_baselines(workload, options.target, options.threads, &contenders);
+  append_baselines(workload, options.target, &contenders);
   append_halnorm(workload, options, &contenders);
   contenders.push_back(one_dnn(workload, options));
   append_copies(workload, options.threads, &contenders);

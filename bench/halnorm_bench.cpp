@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What this program compares, and how it stays fair: README.md.
 #include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "baselines.h"
 #include "contenders.h"

@@ -56,10 +56,11 @@ std::string unsuitable(const Problem &problem) {
 bool append_problem(std::string_view text, std::vector<Problem> *problems) {
   std::string error;
   const std::optional<Problem> problem = halnorm_test::parse(text, &error);
-  if (problem) error = unsuitable(*problem);
+  if (problem && !unsuitable(*problem).empty()) {
+    error = "problem '" + std::string(text) + "': " + unsuitable(*problem);
+  }
   if (!error.empty()) {
-    std::fprintf(stderr, "halnorm_bench: problem '%s': %s\n", std::string(text).c_str(),
-                 error.c_str());
+    std::fprintf(stderr, "halnorm_bench: %s\n", error.c_str());
     return false;
   }
   problems->push_back(*problem);
@@ -135,10 +136,10 @@ bool is_regex(const std::string &text) {
 // alike. What the user says comes last and wins.
 bool hand_to_benchmark(const std::string &program, int64_t rounds, bool quick,
                        const std::vector<std::string> &given) {
-  std::vector<std::string> flags = {
-      program, "--benchmark_enable_random_interleaving=true",
-      "--benchmark_repetitions=" + std::to_string(rounds),
-      std::string("--benchmark_min_time=") + (quick ? "0.02" : "0.05")};
+  static std::vector<std::string> flags;  // Google Benchmark keeps a pointer to the program's name
+  flags = {program, "--benchmark_enable_random_interleaving=true",
+           "--benchmark_repetitions=" + std::to_string(rounds),
+           std::string("--benchmark_min_time=") + (quick ? "0.02" : "0.05")};
   flags.insert(flags.end(), given.begin(), given.end());
   std::vector<char *> argv;
   for (std::string &flag : flags) argv.push_back(flag.data());

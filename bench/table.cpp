@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
+#include <thread>
 
 #include "halnorm.h"
 #include "peers/onednn.h"
@@ -73,6 +75,15 @@ std::string one_dnn_version() {
   return version.empty() ? "absent" : version;
 }
 
+// Threads that have to wait for a core make all times worthless, those of OpenMP's above all.
+void print_load(int threads) {
+  double load = 0;
+  if (getloadavg(&load, 1) != 1) return;
+  const unsigned cpus = std::thread::hardware_concurrency();
+  std::printf("%u CPUs, load before the run %.1f%s\n", cpus, load,
+              load + threads > cpus + 0.5 ? ": TOO BUSY for times that can be relied on" : "");
+}
+
 bool is_halnorm(Kind kind) {
   return kind == Kind::default_row || kind == Kind::chosen_row || kind == Kind::other_row;
 }
@@ -85,6 +96,7 @@ void print_heading(const Options &options) {
               options.threads == 1 ? "" : "s");
   std::printf("halnorm %s, Halide %s, oneDNN %s\n", halnorm_version(), halide.c_str(),
               one_dnn.c_str());
+  print_load(options.threads);
   if (OneDnnLayerNorm::version().empty()) {
     std::printf("No oneDNN in this build: nothing here compares with it; see bench/README.md.\n");
   }
@@ -110,19 +122,20 @@ void print_table(const Workload &workload, const std::vector<Contender> &contend
     longest = std::max(longest, contender.name.size());
   }
   const int width = static_cast<int>(longest);
-  std::printf("\n  %-*s %11s %11s %9s %9s\n", width, "", "min", "median", "of limit", "of oneDNN");
+  std::printf("\n  %-*s %11s %11s %9s%s\n", width, "", "min", "median", "of limit",
+              peer == nullptr ? "" : "  of oneDNN");
   for (const Contender &contender : contenders) {
     if (contender.seconds.empty()) {
       const char *what = contender.trouble.empty() ? "not timed" : contender.trouble.c_str();
-      std::printf("  %-*s %s\n", width, contender.name.c_str(), what);
+      std::printf("  %-*s   %s\n", width, contender.name.c_str(), what);
       continue;
     }
     const double own = least(contender);
     const std::string of_limit =
         limit == nullptr ? "" : format("%.0f %%", 100 * least(*limit) / own);
-    const std::string of_peer = peer == nullptr ? "" : format("%.0f %%", 100 * least(*peer) / own);
+    const std::string of_peer = peer == nullptr ? "" : format("%9.0f %%", 100 * least(*peer) / own);
     const std::string &note = contender.trouble.empty() ? contender.detail : contender.trouble;
-    std::printf("  %-*s %11s %11s %9s %9s%s%s\n", width, contender.name.c_str(),
+    std::printf("  %-*s %11s %11s %9s%s%s%s\n", width, contender.name.c_str(),
                 time_text(own).c_str(), time_text(median(contender)).c_str(), of_limit.c_str(),
                 of_peer.c_str(), note.empty() ? "" : "  ", note.c_str());
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 #include <thread>
+#include <utility>
 
 namespace halnorm_bench {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 constexpr std::chrono::milliseconds kPause(20);
 
 void time_contender(benchmark::State &state, Contender *contender, bool pause) {
+  if (contender->solver == nullptr) {
+    state.SkipWithError(contender->trouble.c_str());
+    return;
+  }
   if (pause) std::this_thread::sleep_for(kPause);
   Solver &solver = *contender->solver;
   bool good = solver.run();  // wakes its threads and fetches its code and data
@@ -38,6 +43,7 @@ class Collector : public benchmark::BenchmarkReporter {
   void ReportRuns(const std::vector<Run> &runs) override {
     for (const Run &run : runs) {
       Contender &contender = *contenders_.at(run.run_name.function_name);
+      if (contender.solver == nullptr) continue;
       if (run.error_occurred) {
         contender.trouble = "failed: " + run.error_message;
       } else if (run.run_type == Run::RT_Iteration) {
@@ -65,7 +71,6 @@ Timing::Timing(const std::string &json, int threads) : json_(json), pauses_(thre
 void Timing::run(const std::string &problem, std::vector<Contender> *contenders) {
   std::map<std::string, Contender *> by_name;
   for (Contender &contender : *contenders) {
-    if (contender.solver == nullptr) continue;
     const std::string name = problem + "/" + contender.name;
     by_name[name] = &contender;
     benchmark::RegisterBenchmark(name.c_str(), [&contender,

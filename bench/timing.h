@@ -22,7 +22,8 @@ class Timing {
   // False when the file could not be opened.
   bool ready() const { return json_.empty() || file_.is_open(); }
 
-  // Appends to the seconds of each contender that has a solver; one that fails loses it.
+  // Appends to the seconds of each contender that has a solver; the trouble of the others goes to
+  // the file.
   void run(const std::string &problem, std::vector<Contender> *contenders);
 
   // Ends the file. False when it could not be written.

@@ -62,17 +62,17 @@ class ColumnMoments : public StorageGenerator<ColumnMoments> {
 class ColumnFold : public StorageGenerator<ColumnFold> {
  public:
   Knobs knobs;
-  GeneratorParam<bool> has_mean{"has_mean", true};
   Input<Halide::Buffer<double, 1>> squares{"squares"}, deviations{"deviations"};
   Input<double> n{"n"};
   Input<float> eps{"eps"};
+  Input<bool> has_mean{"has_mean"};
   // The sum of d over n, which is what center lacks to be the mean, and rstd.
   Output<Func> statistics{"statistics", {2, Float(32)}, 1};
 
   void generate() {
     Func total("total");
     total(vars_.row) = Tuple(squares(vars_.row), deviations(vars_.row));
-    statistics(vars_.row) = part_statistics(total, {vars_.row}, n, eps, has_mean && corrected());
+    statistics(vars_.row) = part_statistics(total, {vars_.row}, n, eps, corrected(), has_mean);
     roles_.vars = vars_;
     roles_.output = statistics;
   }

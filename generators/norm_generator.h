@@ -108,7 +108,7 @@ class NormGenerator : public StorageGenerator<T> {
       return;
     }
     roles_.vars = this->vars_;
-    roles_.input = *x;
+    roles_.input = static_cast<Halide::ImageParam>(*x);
     roles_.window = summation_->window();
     roles_.statistics = statistics;
     roles_.output = *y;

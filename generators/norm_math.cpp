@@ -253,9 +253,11 @@ Moments layer_moments(const Func &total, const vector<Expr> &at, const Expr &n, 
 }
 
 Tuple part_statistics(const Func &total, const vector<Expr> &at, const Expr &n, const Expr &eps,
-                      bool corrected) {
-  const Moments moments = layer_moments(total, at, n, corrected);
-  return Tuple(cast<float>(value_of(total, 1, at) / n), 1.0f / sqrt(moments.variance + eps));
+                      bool corrected, const Expr &has_mean) {
+  const Expr about_center = layer_moments(total, at, n, false).variance;
+  const Expr about_mean = layer_moments(total, at, n, corrected).variance;
+  const Expr variance = select(has_mean, about_mean, about_center);
+  return Tuple(cast<float>(value_of(total, 1, at) / n), 1.0f / sqrt(variance + eps));
 }
 
 Expr centered(const Expr &value, const Expr &high, const Expr &low, bool corrected) {

@@ -98,9 +98,11 @@ struct Moments {
 Moments layer_moments(const Halide::Func &total, const std::vector<Halide::Expr> &at,
                       const Halide::Expr &n, bool corrected);
 
-// Of a row in parts: what center lacks to be the mean, always, and rstd.
+// Of a row in parts: what center lacks to be the mean, and rstd. Without a mean the variance is
+// that about center.
 Halide::Tuple part_statistics(const Halide::Func &total, const std::vector<Halide::Expr> &at,
-                              const Halide::Expr &n, const Halide::Expr &eps, bool corrected);
+                              const Halide::Expr &n, const Halide::Expr &eps, bool corrected,
+                              const Halide::Expr &has_mean);
 
 // value - mean, of a mean kept as high + low if corrected.
 Halide::Expr centered(const Halide::Expr &value, const Halide::Expr &high, const Halide::Expr &low,

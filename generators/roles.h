@@ -13,7 +13,7 @@ namespace halnorm {
 
 struct Roles {
   Vars vars;
-  Halide::Func input;                 // as stored
+  Halide::ImageParam input;           // as stored
   Halide::Func window;                // of the row trees
   std::vector<Sum> sums;              // in the order of their passes
   std::vector<Halide::Func> between;  // (row), what a later pass needs of an earlier one

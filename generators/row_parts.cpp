@@ -60,10 +60,10 @@ class RowMoments : public StorageGenerator<RowMoments> {
 class RowFold : public StorageGenerator<RowFold> {
  public:
   Knobs knobs;
-  GeneratorParam<bool> has_mean{"has_mean", true};
   Input<Halide::Buffer<float, 2>> squares{"squares"}, deviations{"deviations"};  // (lane, chunk)
   Input<double> n{"n"};
   Input<float> eps{"eps"};
+  Input<bool> has_mean{"has_mean"};
   // The sum of d over n, which is what center lacks to be the mean, and rstd.
   Output<Func> statistics{"statistics", {2, Halide::Float(32)}, 1};
 
@@ -73,8 +73,7 @@ class RowFold : public StorageGenerator<RowFold> {
     sum.partial(vars_.lane, vars_.part, vars_.row) =
         Tuple(squares(vars_.lane, vars_.part), deviations(vars_.lane, vars_.part));
     Summation::add_chunks(&sum, "chunks", squares.dim(1).extent(), vars_);
-    statistics(vars_.row) =
-        part_statistics(sum.total, {vars_.row}, n, eps, has_mean && corrected());
+    statistics(vars_.row) = part_statistics(sum.total, {vars_.row}, n, eps, corrected(), has_mean);
     roles_.vars = vars_;
     roles_.sums = {sum};
     roles_.statistics = statistics;

@@ -132,8 +132,9 @@ void reduce(const LongColumns &columns, const Place &place, const Tile &tile, co
     now = 1 - now;
   }
   auto n = static_cast<double>(call.row_length);
-  auto eps = blocks.eps;
-  void *arguments[] = {squares.at(sums[now][0]), deviations.at(sums[now][1]), &n, &eps,
+  float eps = blocks.eps;
+  bool has_mean = call.has_mean();
+  void *arguments[] = {squares.at(sums[now][0]), deviations.at(sums[now][1]), &n, &eps, &has_mean,
                        low_rows.at(low),         rstd_rows.at(rstd)};
   columns.fold->run(arguments);
 }
@@ -203,7 +204,7 @@ halnorm_status execute_columns(const NormCall &call, int32_t target, const Axis 
       {call, *kernel, rows, kernel->rows, dense, false, room + tile_bytes, false},
       target,
       find_kernel(call, target, Operation::any_norm, Part::column_moments, call.storage),
-      find_kernel(call, target, call.operation, Part::column_fold, call.storage)};
+      find_kernel(call, target, Operation::any_norm, Part::column_fold, call.storage)};
   if (columns.moments == nullptr || columns.fold == nullptr) return no_kernel(call, target);
   return run_blocks(&columns.blocks, target, run_long_column_blocks);
 }

@@ -114,11 +114,13 @@ RowStatistics fold(const Batch &batch, int64_t row) {
   KernelBuffer low(1, 1), rstd(1, 1);
   auto n = static_cast<double>(batch.call.row_length);
   auto eps = static_cast<float>(batch.call.eps);
+  bool has_mean = batch.call.has_mean();
   RowStatistics statistics = batch.rows[row];
   void *arguments[] = {squares.at(batch.squares + first),
                        deviations.at(batch.deviations + first),
                        &n,
                        &eps,
+                       &has_mean,
                        low.at(&statistics.low),
                        rstd.at(&statistics.rstd)};
   batch.fold->run(arguments);
@@ -163,7 +165,7 @@ halnorm_status execute_in_parts(const NormCall &call, int32_t target) {
   Batch batch{call,
               target,
               find_kernel(call, target, Operation::any_norm, Part::moments, call.storage),
-              find_kernel(call, target, call.operation, Part::fold, call.storage),
+              find_kernel(call, target, Operation::any_norm, Part::fold, call.storage),
               find_kernel(call, target, Operation::any_norm, Part::apply, call.storage),
               is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
                   is_dense(call.reduced, call.reduced_rank, &Axis::y),

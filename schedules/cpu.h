@@ -19,10 +19,12 @@ struct Knobs {
   Halide::GeneratorParam<int> later_rows{"later_rows", 1, 1, 8};
   // From this width down, folds run across rows instead of lanes.
   Halide::GeneratorParam<int> fold_across{"fold_across", 2, 1, 8};
-  // Native vectors of f32 that the last pass writes per step.
+  // Native vectors of y that the last pass takes through each operation together, and how many such
+  // steps it writes per iteration.
+  Halide::GeneratorParam<int> vectors{"vectors", 1, 1, 8};
   Halide::GeneratorParam<int> unroll{"unroll", 1, 1, 16};
-  // The last pass fetches the rows of the next call.
-  Halide::GeneratorParam<int> prefetch{"prefetch", 0};
+  // The last pass fetches the rows of the next call meanwhile.
+  Halide::GeneratorParam<bool> prefetch{"prefetch", false};
 };
 
 // Fails with a message that names the knob unless rows is a multiple of the divisor.

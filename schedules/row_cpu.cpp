@@ -25,22 +25,12 @@ void load_window(const Roles &roles, int vector) {
 }
 
 // Lane sums of a few rows (or of one chunk) at a time, in registers through the whole pass.
-void lanes_in_registers(Sum *sum, int vector, const std::vector<Var> &side_by_side,
-                        const Vars &vars, bool many) {
-  Func lanes = sum->partial;
-  lanes.store_in(MemoryType::Stack).vectorize(vars.lane, vector).unroll(vars.lane);
-  for (int pass : {0, 1}) lanes.update(pass).vectorize(vars.lane, vector).unroll(vars.lane);
-  if (side_by_side.empty()) lanes.update(0).reorder(vars.lane, sum->within.x);
-  for (const Var &var : side_by_side) {
-    lanes.unroll(var);
-    lanes.update(0).unroll(var);
-    if (many) {
-      lanes.update(0).reorder(vars.lane, var, sum->within.x);
-    } else {
-      lanes.update(0).reorder(vars.lane, sum->within.x, var);
-    }
-    lanes.update(1).unroll(var);
-  }
+void lanes_in_registers(const Sum &sum, int vector, const Vars &vars) {
+  Func lanes = sum.partial;
+  const Var lane = vars.lane, row = vars.row;
+  lanes.store_in(MemoryType::Stack).vectorize(lane, vector).unroll(lane).unroll(row);
+  for (int pass : {0, 1}) lanes.update(pass).vectorize(lane, vector).unroll(lane).unroll(row);
+  lanes.update(0).reorder(lane, row, sum.within.x);
 }
 
 }  // namespace
@@ -53,16 +43,26 @@ void require_multiple(int rows, int divisor, const std::string &meaning) {
 
 namespace {
 
-void last_pass(Func output, const Var &i, const Halide::Target &target, int unroll) {
-  const int vector = target.natural_vector_size(output.types()[0]);
-  if (unroll == 1) {
+// In vectors of y, whose elements may be half as wide as f32.
+void last_pass(Func output, const Var &i, const Knobs &knobs, const Halide::Target &target) {
+  const int vector = target.natural_vector_size(output.types()[0]) * knobs.vectors;
+  if (knobs.unroll == 1) {
     output.vectorize(i, vector, TailStrategy::GuardWithIf);
     return;
   }
   Var step("step");
-  output.split(i, i, step, vector * unroll, TailStrategy::GuardWithIf)
-      .vectorize(step, vector)
-      .unroll(step);
+  output.split(i, i, step, vector * knobs.unroll, TailStrategy::GuardWithIf);
+  output.vectorize(step, vector).unroll(step);
+}
+
+void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  Func output = roles->output;
+  output.compute_root();
+  last_pass(output, roles->vars.i, knobs, target);
+  if (knobs.prefetch) {
+    output.prefetch(roles->input, roles->vars.i, roles->vars.row, knobs.rows,
+                    Halide::PrefetchBoundStrategy::NonFaulting);
+  }
 }
 
 // Each sum folds across lanes while they fill a vector, then across rows, where a full call has
@@ -112,7 +112,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
       fold.compute_at(folded, row).store_in(MemoryType::Stack).unroll(row);
     }
     sum.partial.compute_at(folded, row);
-    lanes_in_registers(&sum, native, {row}, vars, side_by_side > 1);
+    lanes_in_registers(sum, native, vars);
     first = false;
   }
   for (Func &func : roles->between) {
@@ -121,17 +121,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   }
   roles->statistics.compute_root();
   across_rows(roles->statistics);
-  roles->output.compute_root();
-  last_pass(roles->output, vars.i, target, knobs.unroll);
-  if (int(knobs.prefetch) & 2) {
-    Func lanes = roles->sums.back().partial;
-    lanes.update(0).prefetch(roles->input, roles->sums.back().within.x, row, rows,
-                             Halide::PrefetchBoundStrategy::NonFaulting);
-  }
-  if (int(knobs.prefetch) & 1) {
-    roles->output.prefetch(roles->input, vars.i, row, rows,
-                           Halide::PrefetchBoundStrategy::NonFaulting);
-  }
+  last_pass_over_rows(roles, knobs, target);
 }
 
 // The sums over chunks and their folds, all of one row.
@@ -161,19 +151,9 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   for (Sum &sum : roles->sums) {
     chunks_of_a_row(&sum, statistics, native, vars);
     sum.partial.compute_at(sum.ordered, sum.parts.x);
-    lanes_in_registers(&sum, native, {}, vars, false);
+    lanes_in_registers(sum, native, vars);
   }
-  output.compute_root();
-  last_pass(output, vars.i, target, knobs.unroll);
-  if (int(knobs.prefetch) & 2) {
-    Func lanes = roles->sums.back().partial;
-    lanes.update(0).prefetch(roles->input, roles->sums.back().within.x, vars.row, knobs.rows,
-                             Halide::PrefetchBoundStrategy::NonFaulting);
-  }
-  if (int(knobs.prefetch) & 1) {
-    output.prefetch(roles->input, vars.i, vars.row, knobs.rows,
-                    Halide::PrefetchBoundStrategy::NonFaulting);
-  }
+  last_pass_over_rows(roles, knobs, target);
 }
 
 // Autoschedulers and the default of Halide get no trees: statistics first, then the output.
@@ -207,7 +187,7 @@ void schedule_chunk_sums(Roles *roles, const Knobs &, const Halide::Target &targ
   load_window(*roles, native);
   output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
   roles->sums[0].partial.compute_at(output, vars.part);
-  lanes_in_registers(&roles->sums[0], native, {}, vars, false);
+  lanes_in_registers(roles->sums[0], native, vars);
 }
 
 void schedule_fold(Roles *roles, const Halide::Target &target) {
@@ -217,7 +197,7 @@ void schedule_fold(Roles *roles, const Halide::Target &target) {
 }
 
 void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
-  last_pass(roles->output, roles->vars.i, target, knobs.unroll);
+  last_pass(roles->output, roles->vars.i, knobs, target);
 }
 
 }  // namespace halnorm

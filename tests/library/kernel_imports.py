@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No kernel needs a symbol of anyone, nor has a weak one: it runs on firmware as it is.
+
+Look at the same by hand with
+  llvm-nm BUILD/runtime/kernels/SYMBOL.o
+A kernel that imports halide_error_* was built without no_asserts, halide_malloc is a Func that is
+neither bounded nor on the stack, memset or expf a loop that LLVM found to be one.
+"""
+import argparse
+import os
+
+import checks
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("nm", "table", "kernels"):
+        parser.add_argument("--" + name, required=True)
+    options = parser.parse_args()
+    paths = {}
+    for kernel in checks.kernels(options.table):
+        path = os.path.join(options.kernels, kernel.symbol + ".o")
+        if checks.expect(os.path.exists(path), kernel.symbol + ": there is no object of it"):
+            paths[path] = kernel
+    defined = set()
+    for path, name, kind in checks.symbols(options.nm, sorted(paths)):
+        symbol = paths[path].symbol
+        checks.expect(kind != "U", "%s imports %s" % (symbol, name))
+        checks.expect(kind not in "wWvV", "%s has the weak symbol %s" % (symbol, name))
+        if kind == "T":
+            defined.add(name)
+            checks.expect(name in (symbol, symbol + "_argv", symbol + "_metadata"),
+                          "%s exports %s" % (symbol, name))
+    for kernel in paths.values():
+        checks.expect(kernel.symbol + "_argv" in defined, kernel.symbol + " has no _argv")
+    checks.finish("%d kernels import nothing" % len(paths))
+
+
+main()
