@@ -31,6 +31,7 @@ test: $(TOOLS)
 	@scripts/require_packages.sh libgtest-dev libdlpack-dev llvm-19 llvm-19-tools
 	$(CONFIGURE) -DHALNORM_TESTS=ON
 	$(CMAKE) --build $(BUILD)
+	@$(BUILD)/tests/halnorm_check --targets
 	$(VENV)/bin/ctest --preset release
 
 bench: $(TOOLS) $(PEERS)

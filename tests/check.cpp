@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "halnorm.h"
 #include "problem.h"
 #include "run.h"
 
@@ -18,6 +19,7 @@ namespace {
 constexpr char kUsage[] =
     "usage: halnorm_check PROBLEM [--target=T] [--kernel=K] [--threads=N] [--data=D] [--seed=S]\n"
     "                     [--row=R] [--placement=P]\n"
+    "       halnorm_check --targets\n"
     "  PROBLEM is operation:dtype:shape:options, as in layer_norm_forward:f32:64x768:gamma,beta\n"
     "  N is 0 for all threads; 1, the caller only, is the default\n";
 
@@ -77,7 +79,18 @@ bool parse_flag(std::string_view argument, RunOptions *options, std::string *err
   return false;
 }
 
+// What the tests of this machine cover, and what they do not.
+int print_targets() {
+  for (int32_t i = 0; i < halnorm_target_count(); ++i) {
+    std::printf("target %s: %s\n", halnorm_target_name(i),
+                halnorm_target_usable(i) ? "runs on this machine"
+                                         : "NOT TESTED, this machine cannot run it");
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--targets") return print_targets();
   std::string error = "no problem was given.";
   std::optional<Problem> problem;
   if (argc > 1) problem = parse(argv[1], &error);
