@@ -24,7 +24,10 @@ endfunction()
 # The schedule rows of a file, as a list of "operation part dtype longest fewest_bytes|knobs|launch".
 function(halnorm_read_schedule file out)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
-  file(STRINGS "${file}" lines ENCODING UTF-8)
+  file(READ "${file}" lines)
+  # What would split or join the elements of a list; only a provenance may contain it.
+  string(REGEX REPLACE "[][;]" "|" lines "${lines}")
+  string(REPLACE "\n" ";" lines "${lines}")
   set(rows)
   set(number 0)
   foreach(line IN LISTS lines)

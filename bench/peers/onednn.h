@@ -23,7 +23,7 @@ class OneDnnLayerNorm {
   // Tensors are dense and row-major, normalized over columns. x and y have the type dtype; gamma,
   // beta, mean and variance are always f32.
   struct Options {
-    const char* dtype = "f32";  // "f32", "f16" or "bf16"
+    const char *dtype = "f32";  // "f32", "f16" or "bf16"
     int64_t rows = 0;
     int64_t columns = 0;
     bool gamma = true;        // dnnl_use_scale
@@ -35,16 +35,16 @@ class OneDnnLayerNorm {
 
   // Null when this oneDNN has no such primitive on this CPU, with the reason in *why_not (which
   // may be null). Sets the calling thread's OpenMP thread count.
-  static std::unique_ptr<OneDnnLayerNorm> create(const Options& options, std::string* why_not);
+  static std::unique_ptr<OneDnnLayerNorm> create(const Options &options, std::string *why_not);
 
   ~OneDnnLayerNorm();
-  OneDnnLayerNorm(const OneDnnLayerNorm&) = delete;
-  OneDnnLayerNorm& operator=(const OneDnnLayerNorm&) = delete;
+  OneDnnLayerNorm(const OneDnnLayerNorm &) = delete;
+  OneDnnLayerNorm &operator=(const OneDnnLayerNorm &) = delete;
 
   // Returns once y is complete. Pointers for operands that the options leave out are ignored. Sets
   // the calling thread's OpenMP thread count when it is not options.threads.
-  void execute(const void* x, const float* gamma, const float* beta, void* y, float* mean,
-               float* variance) noexcept;
+  void execute(const void *x, const float *gamma, const float *beta, void *y, float *mean,
+               float *variance) noexcept;
 
   // True once any execute() failed: its times and results are then worthless.
   bool failed() const noexcept;

@@ -6,7 +6,7 @@ namespace halnorm_bench {
 
 struct OneDnnLayerNorm::State {};
 
-std::unique_ptr<OneDnnLayerNorm> OneDnnLayerNorm::create(const Options&, std::string* why_not) {
+std::unique_ptr<OneDnnLayerNorm> OneDnnLayerNorm::create(const Options &, std::string *why_not) {
   if (why_not != nullptr) *why_not = "not in this build (bench/requirements.txt)";
   return nullptr;
 }
@@ -16,8 +16,8 @@ OneDnnLayerNorm::OneDnnLayerNorm(std::unique_ptr<State> state) noexcept
 
 OneDnnLayerNorm::~OneDnnLayerNorm() = default;
 
-void OneDnnLayerNorm::execute(const void*, const float*, const float*, void*, float*,
-                              float*) noexcept {}
+void OneDnnLayerNorm::execute(const void *, const float *, const float *, void *, float *,
+                              float *) noexcept {}
 
 bool OneDnnLayerNorm::failed() const noexcept { return true; }
 

@@ -75,6 +75,13 @@ def check_configurations(options):
         out.write(rows.replace("\n", "\n* row f32 : rows=1 : streem # x\n", 1))
     configure(options, "the launch 'streem'", ["x86_sse41.sched", "'streem'", "'stream'"],
               HALNORM_TARGETS="x86_sse41")
+    for row, word in (("* rwo f32 : rows=1 : # x", "rwo"), ("* row f64 : rows=1 : # x", "f64"),
+                      ("layer_norm_foward row f32 : rows=1 : # x", "layer_norm_foward"),
+                      ("* row f32 : rows=1 : # a [ in the row before\n* rwo f32 : : # x", "rwo")):
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(rows.replace("\n", "\n%s\n" % row, 1))
+        configure(options, row, ["'%s'" % word, "x86_sse41", "'make tune'"],
+                  HALNORM_TARGETS="x86_sse41")
     with open(file, "w", encoding="utf-8") as out:
         out.write(rows + "* row f32 : rows=1\n")
     configure(options, "a malformed row", ["x86_sse41.sched:%d:" % (rows.count("\n") + 1),
