@@ -62,9 +62,11 @@ function(halnorm_rows_of_target directory target prefix out)
   set(${out} "${rows}" PARENT_SCOPE)
 endfunction()
 
-# The rows that serve one kernel: each that matches, up to the first without a bound.
+# The rows that serve one kernel: each that matches, up to the first without a bound, but none whose
+# bounds an earlier one has.
 function(halnorm_rows_of_kernel rows operation part dtype out)
   set(matching)
+  set(bounds_before)
   set(unbounded)
   set(default_row)
   foreach(row IN LISTS rows)
@@ -79,6 +81,10 @@ function(halnorm_rows_of_kernel rows operation part dtype out)
       endif()
     endforeach()
     if(matches AND NOT unbounded)
+      if(bounds IN_LIST bounds_before)
+        continue()
+      endif()
+      list(APPEND bounds_before "${bounds}")
       list(APPEND matching "${row}")
       if(bounds STREQUAL " ")
         set(unbounded "${row}")

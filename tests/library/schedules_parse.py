@@ -125,6 +125,9 @@ def check_choice(probe):
                  "rows with a bound are all kept, up to the first without", "best")
     expect_knobs(["rows=5", "rows=6"], "no row follows one without a bound", "best",
                  "rms_norm_forward")
+    probe.write("best.sched", HEADER + "* row f32 bytes>=9 : rows=5 : # a\n"
+                "* row * bytes>=9 : rows=6 : # b\n* row * : rows=7 : # c\n")
+    expect_knobs(["rows=5", "rows=7"], "no row follows one of its bounds", "best")
 
     probe.write("base.sched", HEADER + "* row * : rows=4 : # c\n")
     for target in ("best", "base"):
