@@ -27,7 +27,7 @@ class LayerNormForward : public NormGenerator<LayerNormForward> {
   }
 
   void generate() {
-    const Halide::Var i = vars_.i, row = vars_.row;
+    const Halide::Var row = vars_.row;
     const Func value = rows_of(x);
     const Expr n = count();
 
@@ -45,9 +45,9 @@ class LayerNormForward : public NormGenerator<LayerNormForward> {
         Tuple(high(row), moments.low, high(row) + moments.low, 1.0f / sqrt(moments.variance + eps));
 
     const Func s = statistics;
-    define_output(
-        &y, centered(value(i, row), s(row)[0], s(row)[1], corrected()) * s(row)[3] * gamma(i) +
-                beta(i));
+    define_output(&y, value, [&](const Expr &v, const Expr &at) {
+      return centered(v, s(row)[0], s(row)[1], corrected()) * s(row)[3] * gamma(at) + beta(at);
+    });
   }
 
   void schedule() {

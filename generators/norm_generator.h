@@ -51,8 +51,6 @@ class NormGenerator : public StorageGenerator<T> {
   Knobs knobs;
 
  protected:
-  using Buffer = typename Halide::Generator<T>::template Input<Halide::Buffer<>>;
-
   // Element i of a row; must come first in generate().
   template <typename X>
   Halide::Func rows_of(const X &x) {
@@ -76,14 +74,37 @@ class NormGenerator : public StorageGenerator<T> {
     return tree == Tree::many_chunks || side_by_side() ? Halide::cast<double>(n_)
                                                        : Halide::cast<float>(n_);
   }
+  // y of element i of a row from its value. In a row tree whole groups of kLanes elements come
+  // first; what is left of a row is written as its last kLanes elements, whose values the window
+  // still has where y has overwritten x.
   template <typename Y>
-  void define_output(Y *y, const Halide::Expr &value) {
+  void define_output(Y *y, const Halide::Func &value,
+                     const std::function<Halide::Expr(const Halide::Expr &value,
+                                                      const Halide::Expr &i)> &normalized) {
     const Halide::Var i = this->vars_.i, row = this->vars_.row;
+    const auto stored = [&](const Halide::Expr &v, const Halide::Expr &at) {
+      return this->narrowed(normalized(v, at));
+    };
     if (side_by_side()) {
-      (*y)(row, i) = this->narrowed(value);
-    } else {
-      (*y)(i, row) = this->narrowed(value);
+      (*y)(row, i) = stored(value(i, row), i);
+      return;
     }
+    if (tree == Tree::any_order) {
+      (*y)(i, row) = stored(value(i, row), i);
+      return;
+    }
+    LastPass &pass = roles_.last_pass;
+    pass.groups = Halide::RDom(0, kLanes, 0, n_ / kLanes, "groups");
+    pass.rest = Halide::RDom(0, kLanes, "rest");
+    pass.rest.where(n_ % kLanes != 0 && n_ >= kLanes);
+    pass.few = Halide::RDom(0, n_ % kLanes, "few");
+    pass.few.where(n_ < kLanes);
+    const Halide::Expr in_group = pass.groups.y * kLanes + pass.groups.x;
+    const Halide::Expr in_rest = n_ - kLanes + pass.rest;
+    (*y)(i, row) = Halide::undef(y->type());
+    (*y)(in_group, row) = stored(value(in_group, row), in_group);
+    (*y)(in_rest, row) = stored(summation_->window()(pass.rest, row), in_rest);
+    (*y)(pass.few, row) = stored(value(pass.few, row), pass.few);
   }
 
   template <typename X, typename Y>

@@ -24,7 +24,7 @@ class RmsNormForward : public NormGenerator<RmsNormForward> {
   }
 
   void generate() {
-    const Halide::Var i = vars_.i, row = vars_.row;
+    const Halide::Var row = vars_.row;
     const Func value = rows_of(x);
 
     const Sum squares = sum("squares", [](const Expr &v) { return std::vector<Expr>{v * v}; });
@@ -32,7 +32,8 @@ class RmsNormForward : public NormGenerator<RmsNormForward> {
     statistics(row) = 1.0f / sqrt(mean_square + eps);
 
     const Func rstd = statistics;
-    define_output(&y, value(i, row) * rstd(row) * gamma(i));
+    define_output(&y, value,
+                  [&](const Expr &v, const Expr &at) { return v * rstd(row) * gamma(at); });
   }
 
   void schedule() {

@@ -11,6 +11,13 @@
 
 namespace halnorm {
 
+// The stages of an output over the row trees, in order.
+struct LastPass {
+  Halide::RDom groups;  // (lane, group)
+  Halide::RDom rest;    // the last kLanes elements of a row that is not whole groups
+  Halide::RDom few;     // a row of fewer
+};
+
 struct Roles {
   Vars vars;
   Halide::ImageParam input;           // as stored
@@ -19,6 +26,7 @@ struct Roles {
   std::vector<Halide::Func> between;  // (row), what a later pass needs of an earlier one
   Halide::Func statistics;            // an output: (row)
   Halide::Func output;                // an output: the elements
+  LastPass last_pass;                 // of the output, in the row trees
   Halide::Expr row_count, n;
 };
 

@@ -19,10 +19,8 @@ struct Knobs {
   Halide::GeneratorParam<int> later_rows{"later_rows", 1, 1, 8};
   // From this width down, folds run across rows instead of lanes.
   Halide::GeneratorParam<int> fold_across{"fold_across", 2, 1, 8};
-  // Native vectors of y that the last pass takes through each operation together, and how many such
-  // steps it writes per iteration.
+  // Native vectors of y that the last pass takes through each operation together.
   Halide::GeneratorParam<int> vectors{"vectors", 1, 1, 8};
-  Halide::GeneratorParam<int> unroll{"unroll", 1, 1, 16};
   // The last pass fetches the rows of the next call meanwhile.
   Halide::GeneratorParam<bool> prefetch{"prefetch", false};
 };

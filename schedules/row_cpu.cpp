@@ -10,6 +10,7 @@ namespace halnorm {
 using Halide::Expr;
 using Halide::Func;
 using Halide::MemoryType;
+using Halide::RVar;
 using Halide::TailStrategy;
 using Halide::Var;
 
@@ -43,26 +44,30 @@ void require_multiple(int rows, int divisor, const std::string &meaning) {
 
 namespace {
 
-// In vectors of y, whose elements may be half as wide as f32.
-void last_pass(Func output, const Var &i, const Knobs &knobs, const Halide::Target &target) {
-  const int vector = target.natural_vector_size(output.types()[0]) * knobs.vectors;
-  if (knobs.unroll == 1) {
-    output.vectorize(i, vector, TailStrategy::GuardWithIf);
-    return;
-  }
-  Var step("step");
-  output.split(i, i, step, vector * knobs.unroll, TailStrategy::GuardWithIf);
-  output.vectorize(step, vector).unroll(step);
+// Of y, whose elements may be half as wide as f32.
+int vector_of(const Func &output, const Knobs &knobs, const Halide::Target &target) {
+  return std::min(kLanes, target.natural_vector_size(output.types()[0]) * knobs.vectors);
 }
 
 void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   Func output = roles->output;
+  LastPass &pass = roles->last_pass;
+  const int vector = vector_of(output, knobs, target);
   output.compute_root();
-  last_pass(output, roles->vars.i, knobs, target);
+  RVar step("step");
+  Halide::Stage groups = output.update(0);
+  // Halide does not see that lane + kLanes * group is another element for each lane < kLanes.
+  groups.allow_race_conditions();
+  groups.split(pass.groups.x, step, pass.groups.x, vector)
+      .reorder(pass.groups.x, step, pass.groups.y, roles->vars.row)
+      .vectorize(pass.groups.x)
+      .unroll(step);
   if (knobs.prefetch) {
-    output.prefetch(roles->input, roles->vars.i, roles->vars.row, knobs.rows,
+    groups.prefetch(roles->input, step, roles->vars.row, knobs.rows,
                     Halide::PrefetchBoundStrategy::NonFaulting);
   }
+  output.update(1).vectorize(pass.rest, vector).unroll(pass.rest);
+  output.update(2).vectorize(pass.few, f32_lanes(target), TailStrategy::GuardWithIf);
 }
 
 // Each sum folds across lanes while they fill a vector, then across rows, where a full call has
@@ -143,7 +148,7 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   const Vars &vars = roles->vars;
   Func statistics = roles->statistics, output = roles->output;
   statistics.compute_root();
-  roles->window.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
+  roles->window.compute_root().store_in(MemoryType::Stack).bound_storage(vars.row, knobs.rows);
   load_window(*roles, native);
   for (Func &func : roles->between) {
     func.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
@@ -197,7 +202,8 @@ void schedule_fold(Roles *roles, const Halide::Target &target) {
 }
 
 void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
-  last_pass(roles->output, roles->vars.i, knobs, target);
+  roles->output.vectorize(roles->vars.i, vector_of(roles->output, knobs, target),
+                          TailStrategy::GuardWithIf);
 }
 
 }  // namespace halnorm

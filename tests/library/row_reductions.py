@@ -106,11 +106,11 @@ def check_kernel(kernel, width, function):
                 packed[match.group(1)] += 1
         sums = [one for one in accumulations(loop, "p") if width.register in one.operands]
         enough = vectors if width.keeps_sums else 0
-        if len(sums) >= enough and packed["add"] >= vectors:
+        if packed["mul"] and vector_stores(loop, r"\((?!%rsp)"):
+            last_passes += 1
+        elif len(sums) >= enough and packed["add"] >= vectors:
             reductions += 1
             most_sums = max(most_sums, len(sums))
-        elif packed["mul"] and vector_stores(loop, r"\((?!%rsp)"):
-            last_passes += 1
         # One place on the stack, in each step: what moves from step to step is a result.
         if width.keeps_sums and packed["add"] and not vector_stores(loop, r"\((?!%rsp)"):
             for store in vector_stores(loop, r"\(%rsp\)"):
