@@ -3,7 +3,9 @@
 #ifndef HALNORM_RUNTIME_BLOCKS_H_
 #define HALNORM_RUNTIME_BLOCKS_H_
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "dispatch.h"
 #include "halnorm.h"
@@ -46,11 +48,16 @@ struct Statistics {
     }
   }
   void hand_on(const NormCall &call, int64_t offset, int64_t stride, int64_t rows) const {
-    for (int64_t r = 0; call.mean != nullptr && r < rows; ++r) {
-      call.mean[offset + r * stride] = mean[r];
-    }
-    for (int64_t r = 0; call.rstd != nullptr && r < rows; ++r) {
-      call.rstd[offset + r * stride] = rstd[r];
+    if (call.mean != nullptr) copy(call.mean + offset, stride, mean, rows);
+    if (call.rstd != nullptr) copy(call.rstd + offset, stride, rstd, rows);
+  }
+
+ private:
+  static void copy(float *to, int64_t stride, const float *from, int64_t count) {
+    if (stride == 1) {
+      memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+    } else {
+      for (int64_t i = 0; i < count; ++i) to[i * stride] = from[i];
     }
   }
 };
@@ -62,15 +69,9 @@ struct NormArguments {
   float eps;
   void *list[9];
 
-  NormArguments(const Blocks &blocks, int64_t n, const KernelBuffer &shape_x,
-                const KernelBuffer &shape_y)
-      : x(shape_x.dimensions[0].extent, shape_x.dimensions[0].stride, shape_x.dimensions[1].extent,
-          shape_x.dimensions[1].stride),
-        y(shape_y.dimensions[0].extent, shape_y.dimensions[0].stride, shape_y.dimensions[1].extent,
-          shape_y.dimensions[1].stride),
-        gamma(n, 1),
-        beta(n, 1),
-        eps(blocks.eps) {
+  NormArguments(const Blocks &blocks, int64_t n, const KernelShape &shape_of_x,
+                const KernelShape &shape_of_y)
+      : x(shape_of_x), y(shape_of_y), gamma(n, 1), beta(n, 1), eps(blocks.eps) {
     Statistics &s = statistics;
     int count = 0;
     list[count++] = &x.buffer;

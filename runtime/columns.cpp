@@ -84,9 +84,9 @@ void run_column_blocks(void *task, int64_t index) {
   const NormCall &call = blocks.call;
   const int64_t n = call.row_length, width = blocks.rows_of_a_block;
   const Elements all = {0, n};
-  const KernelBuffer in_scratch(width, 1, n, width);
-  const KernelBuffer x_shape(width, 1, n, blocks.dense ? call.reduced[0].x : width);
-  const KernelBuffer y_shape(width, 1, n, blocks.dense ? call.reduced[0].y : width);
+  const KernelShape in_scratch = {width, 1, n, width};
+  const KernelShape x_shape = {width, 1, n, blocks.dense ? call.reduced[0].x : width};
+  const KernelShape y_shape = {width, 1, n, blocks.dense ? call.reduced[0].y : width};
   NormArguments in_place(blocks, n, x_shape, y_shape);
   NormArguments through_scratch(blocks, n, in_scratch, in_scratch);
   for (int64_t b = blocks.first_block(index); b < blocks.first_block(index + 1); ++b) {

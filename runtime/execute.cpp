@@ -20,8 +20,8 @@ void run_row_blocks(void *task, int64_t index) {
   const int64_t n = call.row_length, most = blocks.rows_of_a_block;
   const bool through_scratch = !blocks.dense || blocks.stream;
   void *scratch = blocks.scratch + index * blocks.scratch_of_task;
-  const KernelBuffer dense_rows(n, 1, most, n);
-  const KernelBuffer x_rows(n, 1, most, blocks.rows.x), y_rows(n, 1, most, blocks.rows.y);
+  const KernelShape dense_rows = {n, 1, most, n};
+  const KernelShape x_rows = {n, 1, most, blocks.rows.x}, y_rows = {n, 1, most, blocks.rows.y};
   NormArguments arguments(blocks, n, blocks.dense ? x_rows : dense_rows,
                           through_scratch ? dense_rows : y_rows);
   for (int64_t b = blocks.first_block(index); b < blocks.first_block(index + 1); ++b) {

@@ -11,6 +11,10 @@
 
 namespace halnorm {
 
+struct KernelShape {
+  int64_t extent0, stride0, extent1, stride1;
+};
+
 // A buffer of one or two dimensions from index 0. Kernels are built without checks: of the fields
 // of a halide_buffer_t they read host, and extent and stride of each dimension.
 struct KernelBuffer {
@@ -18,8 +22,10 @@ struct KernelBuffer {
   halide_dimension_t dimensions[2];
 
   KernelBuffer(int64_t extent0, int64_t stride0, int64_t extent1 = 1, int64_t stride1 = 0)
-      : dimensions{{0, static_cast<int32_t>(extent0), static_cast<int32_t>(stride0)},
-                   {0, static_cast<int32_t>(extent1), static_cast<int32_t>(stride1)}} {
+      : KernelBuffer(KernelShape{extent0, stride0, extent1, stride1}) {}
+  explicit KernelBuffer(const KernelShape &shape)
+      : dimensions{{0, static_cast<int32_t>(shape.extent0), static_cast<int32_t>(shape.stride0)},
+                   {0, static_cast<int32_t>(shape.extent1), static_cast<int32_t>(shape.stride1)}} {
     buffer.dim = dimensions;
     buffer.dimensions = 2;
   }
