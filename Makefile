@@ -33,6 +33,7 @@ test: $(TOOLS)
 	$(CMAKE) --build $(BUILD)
 	@$(BUILD)/tests/halnorm_check --targets
 	$(VENV)/bin/ctest --preset release
+	@sed -n '/: Skipped$$/{n;s/^/skipped: /p;}' $(BUILD)/Testing/Temporary/LastTest.log
 
 bench: $(TOOLS) $(PEERS)
 	@scripts/require_packages.sh libbenchmark-dev
