@@ -145,7 +145,9 @@ typedef struct halnorm_context halnorm_context;
  *
  * NaN and infinity make of their row what the formula says and touch no other row. A LayerNorm row
  * with either is NaN throughout. An RMSNorm row with a NaN is NaN throughout; one with an infinity
- * and no NaN is 0 where x is finite and NaN where it is not (before gamma). */
+ * and no NaN is 0 where x is finite and NaN where it is not (before gamma). A finite row whose
+ * squares (of LayerNorm: squared deviations, or whose elements) add up to more than f32 holds, as
+ * they may from |x| of about 1e18 on, has rstd 0 or NaN. */
 
 /* Scale by 1 + gamma, as Gemma does. Without gamma it has no effect. */
 enum { HALNORM_ZERO_CENTERED_GAMMA = 1 };
