@@ -126,3 +126,15 @@ function(halnorm_add_kernel symbol generator halide_target directory)
     COMMENT "Kernel ${symbol}"
     VERBATIM)
 endfunction()
+
+# Adds the command that makes Halide's own runtime, for programs that hold it beside halnorm, and
+# sets `out` to its object.
+function(halnorm_add_halide_runtime directory out)
+  add_custom_command(
+    OUTPUT "${directory}/halide_runtime.o"
+    COMMAND halnorm_generators -r halide_runtime -o "${directory}" -e object target=x86-64-linux
+    DEPENDS halnorm_generators
+    COMMENT "Halide's runtime"
+    VERBATIM)
+  set(${out} "${directory}/halide_runtime.o" PARENT_SCOPE)
+endfunction()

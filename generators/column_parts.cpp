@@ -7,7 +7,6 @@
 
 namespace halnorm {
 
-using Halide::cast;
 using Halide::Expr;
 using Halide::Float;
 using Halide::Func;
@@ -29,12 +28,9 @@ class ColumnMoments : public StorageGenerator<ColumnMoments> {
     Func value("value");
     value(i, row) = widened(x(row, i));
     const Summation summation(Tree::columns, value, x.dim(1).extent(), vars_);
-    const Sum sum = summation.columns("central",
-                                      [&](const Expr &v) {
-                                        const Expr d = v - center(row);
-                                        return std::vector<Expr>{d * d, d};
-                                      },
-                                      {squares_before(row), deviations_before(row)});
+    const Sum sum = summation.columns(
+        "central", [&](const Expr &v) { return deviation_terms(v - center(row), true); },
+        {squares_before(row), deviations_before(row)});
     moments(row) = Tuple(value_of(sum.total, 0, {row}), value_of(sum.total, 1, {row}));
     roles_.vars = vars_;
     roles_.sums = {sum};
@@ -102,9 +98,8 @@ class ColumnApply : public StorageGenerator<ColumnApply> {
 
   void generate() {
     const Halide::Var i = vars_.i, row = vars_.row;
-    y(row, i) = narrowed(centered(widened(x(row, i)), high(row), low(row), corrected()) *
-                             rstd(row) * gamma(i) +
-                         beta(i));
+    y(row, i) = narrowed(layer_normalized(widened(x(row, i)), high(row), low(row), rstd(row),
+                                          gamma(i), beta(i), corrected()));
     roles_.vars = vars_;
     roles_.output = y;
   }

@@ -36,17 +36,15 @@ class LayerNormForward : public NormGenerator<LayerNormForward> {
     high(row) = cast<float>(value_of(sums.total, 0, {row}) / n);
     roles_.between = {high};
 
-    const Sum central = sum("central", [&](const Expr &v) {
-      const Expr d = v - high(row);
-      return corrected() ? std::vector<Expr>{d * d, d} : std::vector<Expr>{d * d};
-    });
+    const Sum central =
+        sum("central", [&](const Expr &v) { return deviation_terms(v - high(row), corrected()); });
     const Moments moments = layer_moments(central.total, {row}, n, corrected());
     statistics(row) =
         Tuple(high(row), moments.low, high(row) + moments.low, 1.0f / sqrt(moments.variance + eps));
 
     const Func s = statistics;
     define_output(&y, value, [&](const Expr &v, const Expr &at) {
-      return centered(v, s(row)[0], s(row)[1], corrected()) * s(row)[3] * gamma(at) + beta(at);
+      return layer_normalized(v, s(row)[0], s(row)[1], s(row)[3], gamma(at), beta(at), corrected());
     });
   }
 

@@ -260,8 +260,14 @@ Tuple part_statistics(const Func &total, const vector<Expr> &at, const Expr &n, 
   return Tuple(cast<float>(value_of(total, 1, at) / n), 1.0f / sqrt(variance + eps));
 }
 
-Expr centered(const Expr &value, const Expr &high, const Expr &low, bool corrected) {
-  return corrected ? (value - high) - low : value - high;
+vector<Expr> deviation_terms(const Expr &d, bool corrected) {
+  return corrected ? vector<Expr>{d * d, d} : vector<Expr>{d * d};
+}
+
+Expr layer_normalized(const Expr &value, const Expr &high, const Expr &low, const Expr &rstd,
+                      const Expr &gamma, const Expr &beta, bool corrected) {
+  const Expr centered = corrected ? (value - high) - low : value - high;
+  return centered * rstd * gamma + beta;
 }
 
 }  // namespace halnorm

@@ -104,9 +104,13 @@ Halide::Tuple part_statistics(const Halide::Func &total, const std::vector<Halid
                               const Halide::Expr &n, const Halide::Expr &eps, bool corrected,
                               const Halide::Expr &has_mean);
 
-// value - mean, of a mean kept as high + low if corrected.
-Halide::Expr centered(const Halide::Expr &value, const Halide::Expr &high, const Halide::Expr &low,
-                      bool corrected);
+// What layer_moments() wants summed of a deviation d: d^2 and, if corrected, d.
+std::vector<Halide::Expr> deviation_terms(const Halide::Expr &d, bool corrected);
+
+// (value - mean) * rstd * gamma + beta, of a mean kept as high + low if corrected.
+Halide::Expr layer_normalized(const Halide::Expr &value, const Halide::Expr &high,
+                              const Halide::Expr &low, const Halide::Expr &rstd,
+                              const Halide::Expr &gamma, const Halide::Expr &beta, bool corrected);
 
 // Value k of a Func of one or several values.
 Halide::Expr value_of(const Halide::Func &func, size_t k, const std::vector<Halide::Expr> &at);

@@ -7,7 +7,6 @@
 
 namespace halnorm {
 
-using Halide::cast;
 using Halide::Expr;
 using Halide::Func;
 using Halide::Tuple;
@@ -26,10 +25,8 @@ class RowMoments : public StorageGenerator<RowMoments> {
     Func value("value");
     value(vars_.i, vars_.row) = widened(x(vars_.i));
     const Summation summation(Tree::many_chunks, value, x.dim(0).extent(), vars_);
-    const Sum sum = summation.chunk_sums("central", [&](const Expr &v) {
-      const Expr d = v - center;
-      return std::vector<Expr>{d * d, d};
-    });
+    const Sum sum = summation.chunk_sums(
+        "central", [&](const Expr &v) { return deviation_terms(v - center, true); });
     const std::vector<Expr> at = {vars_.lane, vars_.part, 0};
     moments(vars_.lane, vars_.part) =
         Tuple(value_of(sum.partial, 0, at), value_of(sum.partial, 1, at));
@@ -106,7 +103,8 @@ class RowApply : public StorageGenerator<RowApply> {
 
   void generate() {
     const Halide::Var i = vars_.i;
-    y(i) = narrowed(centered(widened(x(i)), high, low, corrected()) * rstd * gamma(i) + beta(i));
+    y(i) =
+        narrowed(layer_normalized(widened(x(i)), high, low, rstd, gamma(i), beta(i), corrected()));
     roles_.vars = vars_;
     roles_.output = y;
   }

@@ -156,8 +156,7 @@ void run_long_column_blocks(void *task, int64_t index) {
       memcpy(s.high, s.low, sizeof s.high);
       reduce(columns, place, tile, s.high, s.low, s.rstd);
     }
-    // The mean of 16-bit rows has no low part.
-    if (!call.has_mean() || call.storage != Storage::f32) memset(s.low, 0, sizeof s.low);
+    if (!call.has_low_mean()) memset(s.low, 0, sizeof s.low);
     for (int64_t r = 0; r < width; ++r) s.mean[r] = s.high[r] + s.low[r];
     s.set_rows(width);
     for (int64_t begin = 0; begin < call.row_length; begin += kElementsOfAPart) {

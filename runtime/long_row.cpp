@@ -139,8 +139,7 @@ void run_batch(Batch *batch, int64_t row_count) {
   for (int64_t r = 0; r < row_count; ++r) {
     RowStatistics &row = batch->rows[r];
     row = fold(*batch, r);
-    // The mean of 16-bit rows has no low part.
-    if (!call.has_mean() || call.storage != Storage::f32) row.low = 0;
+    if (!call.has_low_mean()) row.low = 0;
     const int64_t at = offsets_of(call.kept, call.kept_rank, batch->first_row + r).statistic;
     if (call.mean != nullptr) call.mean[at] = row.high + row.low;
     if (call.rstd != nullptr) call.rstd[at] = row.rstd;

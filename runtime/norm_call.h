@@ -43,6 +43,8 @@ struct NormCall {
   const halnorm_context *context;  // may be null
 
   bool has_mean() const { return operation == Operation::layer_norm_forward; }
+  // The mean of 16-bit rows is high alone.
+  bool has_low_mean() const { return has_mean() && storage == Storage::f32; }
   int64_t bytes() const { return 2 * row_count * row_length * element_size(storage); }  // x and y
 };
 
