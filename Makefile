@@ -15,8 +15,8 @@ PROBLEMS ?=
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
-	@echo 'make bench [THREADS=n] [PROBLEMS=file-or-list]'
-	@echo '                             compare schedules, oneDNN and a copy of the same bytes'
+	@echo 'make bench [THREADS=n] [PROBLEMS=file, name in bench/shapes or list]'
+	@echo '                             compare schedules, oneDNN and what moving the same bytes costs'
 	@echo 'make install PREFIX=dir [TARGETS="x86_avx2 ..."]'
 	@echo '                             install the library, its header and its CMake package'
 

@@ -122,6 +122,10 @@ class HalideSolver : public Solver {
 std::string unsuitable(const Problem &problem) {
   using halnorm_test::Dtype;
   using halnorm_test::Layout;
+  if (problem.operation != Operation::layer_norm_forward &&
+      problem.operation != Operation::rms_norm_forward) {
+    return "absent: built for layer and RMS norm, forward";
+  }
   if (problem.dtype != Dtype::f32) return "absent: built for f32 only";
   if (problem.layout != Layout::dense && problem.layout != Layout::padded) {
     return "absent: built for rows of neighbours only";

@@ -34,7 +34,7 @@ enum class Kind {
   chosen_row,   // what the library picks
   other_row,
   peer,
-  copy,
+  limit,
 };
 
 // How far results may be from the reference: as halnorm's trees promise, or as any order of the
@@ -44,14 +44,14 @@ enum class Rounding { trees, any_order };
 struct Contender {
   Kind kind;
   std::string name;
-  std::string detail;              // which schedule or implementation
+  std::string detail;              // which schedule, kernel or implementation
   std::string trouble;             // why it is not timed: absent, failed or wrong; else empty
   std::unique_ptr<Solver> solver;  // null when absent
   std::vector<double> seconds;     // of a call, one for each round
 };
 
 // All there are for the problem, absent ones included, in the order of the table. Those that run
-// have been checked against the reference, the copies excepted.
+// have been checked against the reference, the limits excepted.
 std::vector<Contender> make_contenders(Workload *workload, const Options &options);
 
 }  // namespace halnorm_bench

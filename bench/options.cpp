@@ -18,10 +18,11 @@ using halnorm_test::Layout;
 using halnorm_test::Problem;
 
 constexpr char kUsage[] =
-    "halnorm_bench [flags]: times every schedule of a problem, the peers and a copy of its bytes\n"
-    "  --problems=FILE|LIST  a file with one on each line, or the problems with commas between;\n"
-    "                        default: " HALNORM_BENCH_SHAPES_DIR
-    "/default.txt\n"
+    "halnorm_bench [flags]: times every schedule of a problem, the peers and a limit\n"
+    "  --problems=LIST       problems with commas between, a file with one on each line, or the "
+    "name\n"
+    "                        of such a file in " HALNORM_BENCH_SHAPES_DIR
+    " (default: default)\n"
     "  --threads=N           for each contender (default: 1)\n"
     "  --target=NAME         instruction set of halnorm and of Halide's schedules (default: the\n"
     "                        best of this machine)\n"
@@ -49,7 +50,7 @@ bool parse_count(const std::string &text, int64_t most, int64_t *count) {
 // Why a problem cannot be timed; empty when it can.
 std::string unsuitable(const Problem &problem) {
   if (problem.row_count() == 0 || problem.row_length() == 0) return "it has no elements";
-  if (problem.inplace) return "in place each call would normalize the result of the last one";
+  if (problem.inplace) return "in place each call would work on the result of the last one";
   return "";
 }
 
@@ -92,12 +93,19 @@ bool split_problems(const std::string &list, std::vector<Problem> *problems) {
   return true;
 }
 
-bool find_problems(const std::string &file_or_list, std::vector<Problem> *problems) {
-  std::ifstream file(file_or_list);
-  if (file) return read_problems(&file, problems);
-  if (file_or_list.find(':') != std::string::npos) return split_problems(file_or_list, problems);
-  std::fprintf(stderr, "halnorm_bench: '%s' is neither a file nor a problem\n",
-               file_or_list.c_str());
+// The lists that come with the benchmark.
+std::string shapes_file(const std::string &name) {
+  return std::string(HALNORM_BENCH_SHAPES_DIR) + "/" + name + ".txt";
+}
+
+bool find_problems(const std::string &list, std::vector<Problem> *problems) {
+  if (list.find(':') != std::string::npos) return split_problems(list, problems);
+  for (const std::string &path : {shapes_file(list), list}) {
+    std::ifstream file(path);
+    if (file) return read_problems(&file, problems);
+  }
+  std::fprintf(stderr, "halnorm_bench: '%s' is neither a problem nor a file, and nor is '%s'\n",
+               list.c_str(), shapes_file(list).c_str());
   return false;
 }
 
@@ -195,7 +203,7 @@ std::optional<Options> parse_options(int argc, char **argv, int *exit_status) {
   }
   if (rounds == 0) rounds = quick ? 3 : 7;
   if (problems.empty()) {
-    problems = std::string(HALNORM_BENCH_SHAPES_DIR) + (quick ? "/quick.txt" : "/default.txt");
+    problems = shapes_file(quick ? "quick" : "default");
   }
   if (options.target.empty()) options.target = default_target();
   options.threads = static_cast<int>(threads);

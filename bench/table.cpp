@@ -71,7 +71,7 @@ std::string halide_version() {
 }
 
 std::string one_dnn_version() {
-  const std::string version = OneDnnLayerNorm::version();
+  const std::string version = OneDnnPrimitive::version();
   return version.empty() ? "absent" : version;
 }
 
@@ -97,7 +97,7 @@ void print_heading(const Options &options) {
   std::printf("halnorm %s, Halide %s, oneDNN %s\n", halnorm_version(), halide.c_str(),
               one_dnn.c_str());
   print_load(options.threads);
-  if (OneDnnLayerNorm::version().empty()) {
+  if (OneDnnPrimitive::version().empty()) {
     std::printf("No oneDNN in this build: nothing here compares with it; see bench/README.md.\n");
   }
   benchmark::AddCustomContext("cpu", cpu);
@@ -109,13 +109,14 @@ void print_heading(const Options &options) {
 }
 
 void print_table(const Workload &workload, const std::vector<Contender> &contenders) {
-  const Contender *limit = quickest(contenders, Kind::copy);
+  const Contender *limit = quickest(contenders, Kind::limit);
   const Contender *peer = quickest(contenders, Kind::peer);
   std::printf("\n%s", halnorm_test::print(workload.problem()).c_str());
   if (limit != nullptr) {
     // Bytes read and written; a plain store that reads its cache line first is not counted twice.
-    std::printf("   limit: %s, %.1f GB/s", time_text(least(*limit)).c_str(),
-                2 * static_cast<double>(workload.bytes()) / least(*limit) * 1e-9);
+    std::printf("   limit (%s): %s, %.1f GB/s", limit->name.c_str(),
+                time_text(least(*limit)).c_str(),
+                static_cast<double>(workload.traffic()) / least(*limit) * 1e-9);
   }
   size_t longest = 0;
   for (const Contender &contender : contenders) {
@@ -159,7 +160,7 @@ void Summary::add(const std::string &problem, const std::vector<Contender> &cont
   compare(Kind::autoscheduler, &to_best_autoscheduler_);
   compare(Kind::halide_default, &to_halide_default_);
   compare(Kind::default_row, &to_default_row_);
-  compare(Kind::copy, &of_limit_);
+  compare(Kind::limit, &of_limit_);
 }
 
 void Summary::print_line(const char *rival, const std::vector<Ratio> &ratios) {
@@ -185,7 +186,7 @@ void Summary::print() const {
   print_line("best autoscheduler", to_best_autoscheduler_);
   print_line("Halide's default", to_halide_default_);
   print_line("default row", to_default_row_);
-  print_line("copy, the limit", of_limit_);
+  print_line("limit", of_limit_);
   std::printf("The mean is the geometric one.\n");
   if (troubled_ > 0) {
     std::printf("%d contender%s failed or wrong in %d problems: the tables name them.\n", troubled_,

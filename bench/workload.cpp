@@ -4,44 +4,67 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <vector>
 
 namespace halnorm_bench {
 
+using halnorm_test::Output;
+using halnorm_test::Problem;
 using halnorm_test::Tensor;
 
 namespace {
 
+// How many elements are added up for an element of the output.
+int64_t terms_of(const Problem &problem, const Output &output) {
+  if (output.extent == halnorm_test::Extent::elements) return problem.statistic_length();
+  return problem.row_count() * problem.row_length() /
+         (output.actual->rows() * output.actual->row_length());
+}
+
 // The bounds of the reference are those of halnorm's trees. Sums in any order may be off by n
 // roundings, which is this much more.
-double looseness(const halnorm_test::Problem &problem, Rounding rounding) {
+double looseness(const Problem &problem, const Output &output, Rounding rounding) {
   if (rounding == Rounding::trees) return 1;
-  const double n = static_cast<double>(problem.row_length());
+  const double n = static_cast<double>(terms_of(problem, output));
   return std::max(1.0, n / (halnorm_test::kTreeConstant + halnorm_test::kTreeSlope * std::log2(n)));
 }
 
-std::string compare(const char *what, const Tensor &actual, const std::vector<double> &expected,
-                    const std::vector<double> &bound, double looseness) {
-  size_t at = 0;
-  for (int64_t row = 0; row < actual.rows(); ++row) {
-    for (int64_t i = 0; i < actual.row_length(); ++i, ++at) {
-      const double value = static_cast<double>(actual.value(row, i));
-      if (halnorm_test::within(value, expected[at], looseness * bound[at])) continue;
-      char text[160];
-      std::snprintf(text, sizeof text, "wrong: %s row %lld element %lld is %.9g, expected %.9g",
-                    what, static_cast<long long>(row), static_cast<long long>(i), value,
-                    expected[at]);
-      return text;
-    }
+std::string compare(const Output &output, double looseness) {
+  const int64_t length = output.actual->row_length();
+  for (int64_t at = 0; at < output.actual->rows() * length; ++at) {
+    if (halnorm_test::within(output, static_cast<size_t>(at), looseness)) continue;
+    char text[160];
+    std::snprintf(text, sizeof text, "wrong: %s row %lld element %lld is %.9g, expected %.9g",
+                  output.name, static_cast<long long>(at / length),
+                  static_cast<long long>(at % length),
+                  static_cast<double>(output.actual->value(at / length, at % length)),
+                  (*output.expected)[static_cast<size_t>(at)]);
+    return text;
   }
   return "";
 }
 
+// A statistic is rows of one element.
+std::vector<float> values_of(const std::optional<Tensor> &statistic) {
+  std::vector<float> values;
+  for (int64_t row = 0; statistic && row < statistic->rows(); ++row) {
+    values.push_back(statistic->value(row, 0));
+  }
+  return values;
+}
+
+void set_values(const std::vector<float> &values, std::optional<Tensor> *statistic) {
+  for (size_t row = 0; row < values.size(); ++row) {
+    (*statistic)->set(static_cast<int64_t>(row), 0, values[row]);
+  }
+}
+
 }  // namespace
 
-Workload::Workload(const halnorm_test::Problem &problem)
+Workload::Workload(const Problem &problem)
     : tensors_(problem, halnorm_test::Placement::start_flush) {
   tensors_.fill(halnorm_test::Data{}, 1);
+  running_mean_ = values_of(tensors_.running_mean);
+  running_var_ = values_of(tensors_.running_var);
   expected_ = halnorm_test::reference(tensors_);
 }
 
@@ -60,21 +83,25 @@ uint8_t *Workload::lowest(Tensor *tensor) {
          offset * static_cast<int64_t>(halnorm_test::size_of(tensor->dtype()));
 }
 
-std::string Workload::check(Solver *solver, Rounding rounding) {
-  for (std::optional<Tensor> *output : {&tensors_.y, &tensors_.mean, &tensors_.rstd}) {
+void Workload::forget_outputs() {
+  std::vector<std::optional<Tensor> *> outputs = {&tensors_.y, &tensors_.dx, &tensors_.dgamma,
+                                                  &tensors_.dbeta};
+  if (!problem().is_backward()) outputs.insert(outputs.end(), {&tensors_.mean, &tensors_.rstd});
+  for (std::optional<Tensor> *output : outputs) {
     if (*output) (*output)->set_all(halnorm_test::kUnwritten);
   }
+  set_values(running_mean_, &tensors_.running_mean);
+  set_values(running_var_, &tensors_.running_var);
+}
+
+std::string Workload::check(Solver *solver, Rounding rounding) {
+  forget_outputs();
   if (!solver->run()) return "failed: " + solver->failure();
   solver->hand_over(&tensors_);
-  const double factor = looseness(problem(), rounding);
-  std::string wrong = compare("y", *tensors_.y, expected_->y, expected_->y_bound, factor);
-  if (wrong.empty() && tensors_.mean) {
-    wrong = compare("mean", *tensors_.mean, expected_->mean, expected_->mean_bound, factor);
+  for (const Output &output : halnorm_test::outputs_of(tensors_, *expected_)) {
+    const std::string wrong = compare(output, looseness(problem(), output, rounding));
+    if (!wrong.empty()) return wrong;
   }
-  if (wrong.empty() && tensors_.rstd) {
-    wrong = compare("rstd", *tensors_.rstd, expected_->rstd, expected_->rstd_bound, factor);
-  }
-  if (!wrong.empty()) return wrong;
   const std::string damage = tensors_.damage();
   return damage.empty() ? "" : "wrong: " + damage;
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "contenders.h"
 #include "reference.h"
@@ -23,8 +24,12 @@ class Workload {
   // The lowest byte of an operand that the problem has; tensors begin on a page.
   uint8_t *x() { return lowest(&tensors_.x); }
   uint8_t *y() { return lowest(&*tensors_.y); }
-  // Of x without the gaps: what each contender has to read at least, and to write.
+  uint8_t *dy() { return lowest(&*tensors_.dy); }
+  uint8_t *dx() { return lowest(&*tensors_.dx); }
+  // Of x without the gaps.
   size_t bytes() const;
+  // What each contender has to read and to write at least: x and y, or dy, x and dx.
+  size_t traffic() const { return (problem().is_backward() ? 3 : 2) * bytes(); }
 
   // Runs it once. Empty when all it wrote is right; else what is not, and none should be timed.
   std::string check(Solver *solver, Rounding rounding);
@@ -33,8 +38,10 @@ class Workload {
 
  private:
   uint8_t *lowest(halnorm_test::Tensor *tensor);
+  void forget_outputs();
 
   halnorm_test::Tensors tensors_;
+  std::vector<float> running_mean_, running_var_;  // before any training
   std::optional<halnorm_test::Expected> expected_;
 };
 

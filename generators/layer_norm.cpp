@@ -31,13 +31,13 @@ class LayerNormForward : public NormGenerator<LayerNormForward> {
     const Func value = rows_of(x);
     const Expr n = count();
 
-    const Sum sums = sum("sum", [](const Expr &v) { return std::vector<Expr>{v}; });
+    const Sum sums = sum("sum", [](const Values &v) { return v; });
     Func high("high");
     high(row) = cast<float>(value_of(sums.total, 0, {row}) / n);
     roles_.between = {high};
 
-    const Sum central =
-        sum("central", [&](const Expr &v) { return deviation_terms(v - high(row), corrected()); });
+    const Sum central = sum(
+        "central", [&](const Values &v) { return deviation_terms(v[0] - high(row), corrected()); });
     const Moments moments = layer_moments(central.total, {row}, n, corrected());
     statistics(row) =
         Tuple(high(row), moments.low, high(row) + moments.low, 1.0f / sqrt(moments.variance + eps));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the generators of a norm's kernels have in common: a tensor of rows goes in, the same tensor
-// normalized and a few statistics of each row come out.
+// What generators have in common: storage, rows that are written without masks, and, for whole
+// norms, a tensor of dense rows that goes in and comes out normalized beside a few statistics.
 #ifndef HALNORM_GENERATORS_NORM_GENERATOR_H_
 #define HALNORM_GENERATORS_NORM_GENERATOR_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ class StorageGenerator : public Halide::Generator<T> {
       "storage",
       Storage::f32,
       {{"f32", Storage::f32}, {"f16", Storage::f16}, {"bf16", Storage::bf16}}};
+  Knobs knobs;
 
  protected:
   Halide::Expr widened(const Halide::Expr &stored) const {
@@ -33,8 +35,53 @@ class StorageGenerator : public Halide::Generator<T> {
   // A 16-bit format cannot express a deviation so small against its mean that it needs correction.
   bool corrected() const { return storage == Storage::f32; }
 
+  // Writes dense rows: element i becomes result(values(i, row), i). Whole groups of kLanes elements
+  // come first; what is left of a row is written as its last kLanes elements, whose values the
+  // window still has where the output has overwritten an input.
+  template <typename Output>
+  void define_rows(
+      Output *output, const Halide::Func &values, const Window &window, const Halide::Expr &n,
+      const std::function<Halide::Expr(const Values &values, const Halide::Expr &i)> &result) {
+    const Halide::Var i = vars_.i, row = vars_.row;
+    LastPass &pass = roles_.last_pass;
+    pass.groups = Halide::RDom(0, kLanes, 0, n / kLanes, "groups");
+    pass.rest = Halide::RDom(0, kLanes, "rest");
+    pass.rest.where(n % kLanes != 0 && n >= kLanes);
+    pass.few = Halide::RDom(0, n % kLanes, "few");
+    pass.few.where(n < kLanes);
+    const Halide::Expr in_group = pass.groups.y * kLanes + pass.groups.x;
+    const Halide::Expr in_rest = n - kLanes + pass.rest;
+    const auto stored = [&](const Halide::Func &from, const Halide::Expr &at,
+                            const Halide::Expr &element) {
+      return narrowed(result(values_of(from, {at, row}), element));
+    };
+    (*output)(i, row) = Halide::undef(output->type());
+    (*output)(in_group, row) = stored(values, in_group, in_group);
+    (*output)(in_rest, row) = stored(window.values, pass.rest, in_rest);
+    (*output)(pass.few, row) = stored(values, pass.few, pass.few);
+    roles_.window = window;
+    roles_.output = *output;
+    roles_.n = n;
+  }
+
   Vars vars_;
+  Roles roles_;
 };
+
+// A buffer whose elements are neighbours, from index 0.
+template <typename Buffer>
+void make_dense(Buffer *buffer) {
+  buffer->dim(0).set_min(0).set_stride(1);
+  for (int d = 1; d < buffer->dimensions(); d++) buffer->dim(d).set_min(0);
+}
+
+// The same of an output of several values, which Halide takes to have the bounds of the first.
+inline std::vector<Halide::OutputImageParam> make_outputs_dense(const Halide::Func &func) {
+  std::vector<Halide::OutputImageParam> outputs = func.output_buffers();
+  make_dense(&outputs[0]);
+  for (Halide::OutputImageParam &output : outputs) output.dim(0).set_stride(1);
+  return outputs;
+}
 
 template <typename T>
 class NormGenerator : public StorageGenerator<T> {
@@ -43,12 +90,10 @@ class NormGenerator : public StorageGenerator<T> {
                                     Tree::one_chunk,
                                     {{"one_chunk", Tree::one_chunk},
                                      {"many_chunks", Tree::many_chunks},
-                                     {"columns", Tree::columns},
                                      {"any_order", Tree::any_order}}};
   // What an autoscheduler is told to expect.
   Halide::GeneratorParam<int> estimated_rows{"estimated_rows", 64};
   Halide::GeneratorParam<int> estimated_n{"estimated_n", 768};
-  Knobs knobs;
 
  protected:
   // Element i of a row; must come first in generate().
@@ -56,69 +101,41 @@ class NormGenerator : public StorageGenerator<T> {
   Halide::Func rows_of(const X &x) {
     const Halide::Var i = this->vars_.i, row = this->vars_.row;
     Halide::Func value("value");
-    if (side_by_side()) {
-      value(i, row) = this->widened(x(row, i));
-    } else {
-      value(i, row) = this->widened(x(i, row));
-    }
-    n_ = x.dim(side_by_side() ? 1 : 0).extent();
+    value(i, row) = this->widened(x(i, row));
+    n_ = x.dim(0).extent();
     summation_ = std::make_unique<Summation>(tree, value, n_, this->vars_);
     return value;
   }
   Sum sum(const std::string &name, const Terms &terms) {
-    roles_.sums.push_back(summation_->sum(name, terms));
-    return roles_.sums.back();
+    this->roles_.sums.push_back(summation_->sum(name, terms));
+    return this->roles_.sums.back();
   }
   // n, in the type of the sums.
   Halide::Expr count() const {
-    return tree == Tree::many_chunks || side_by_side() ? Halide::cast<double>(n_)
-                                                       : Halide::cast<float>(n_);
+    return tree == Tree::many_chunks ? Halide::cast<double>(n_) : Halide::cast<float>(n_);
   }
-  // y of element i of a row from its value. In a row tree whole groups of kLanes elements come
-  // first; what is left of a row is written as its last kLanes elements, whose values the window
-  // still has where y has overwritten x.
+  // y of element i of a row from its value.
   template <typename Y>
   void define_output(Y *y, const Halide::Func &value,
                      const std::function<Halide::Expr(const Halide::Expr &value,
                                                       const Halide::Expr &i)> &normalized) {
-    const Halide::Var i = this->vars_.i, row = this->vars_.row;
-    const auto stored = [&](const Halide::Expr &v, const Halide::Expr &at) {
-      return this->narrowed(normalized(v, at));
-    };
-    if (side_by_side()) {
-      (*y)(row, i) = stored(value(i, row), i);
-      return;
-    }
     if (tree == Tree::any_order) {
-      (*y)(i, row) = stored(value(i, row), i);
+      const Halide::Var i = this->vars_.i, row = this->vars_.row;
+      (*y)(i, row) = this->narrowed(normalized(value(i, row), i));
+      this->roles_.output = *y;
       return;
     }
-    LastPass &pass = roles_.last_pass;
-    pass.groups = Halide::RDom(0, kLanes, 0, n_ / kLanes, "groups");
-    pass.rest = Halide::RDom(0, kLanes, "rest");
-    pass.rest.where(n_ % kLanes != 0 && n_ >= kLanes);
-    pass.few = Halide::RDom(0, n_ % kLanes, "few");
-    pass.few.where(n_ < kLanes);
-    const Halide::Expr in_group = pass.groups.y * kLanes + pass.groups.x;
-    const Halide::Expr in_rest = n_ - kLanes + pass.rest;
-    (*y)(i, row) = Halide::undef(y->type());
-    (*y)(in_group, row) = stored(value(in_group, row), in_group);
-    (*y)(in_rest, row) = stored(summation_->window()(pass.rest, row), in_rest);
-    (*y)(pass.few, row) = stored(value(pass.few, row), pass.few);
+    this->define_rows(y, value, summation_->window(), n_,
+                      [&](const Values &v, const Halide::Expr &i) { return normalized(v[0], i); });
   }
 
   template <typename X, typename Y>
   void schedule_norm(X *x, Y *y, const Halide::Func &statistics) {
-    const int element = side_by_side() ? 1 : 0, row = 1 - element;
-    const Halide::Expr rows = y->dim(row).extent();
-    for (int d : {0, 1}) {
-      x->dim(d).set_min(0);
-      y->dim(d).set_min(0);
-    }
-    x->dim(0).set_stride(1);
-    y->dim(0).set_stride(1);
-    y->dim(element).set_extent(n_);
-    x->dim(row).set_extent(rows);
+    const Halide::Expr rows = y->dim(1).extent();
+    make_dense(x);
+    make_dense(y);
+    y->dim(0).set_extent(n_);
+    x->dim(1).set_extent(rows);
     std::vector<Halide::OutputImageParam> outputs = Halide::Func(statistics).output_buffers();
     outputs[0].dim(0).set_bounds(0, rows);
     for (Halide::OutputImageParam &output : outputs) output.dim(0).set_stride(1);
@@ -128,14 +145,11 @@ class NormGenerator : public StorageGenerator<T> {
       for (Halide::OutputImageParam &output : outputs) output.set_estimates({{0, estimated_rows}});
       return;
     }
-    roles_.vars = this->vars_;
-    roles_.input = static_cast<Halide::ImageParam>(*x);
-    roles_.window = summation_->window();
-    roles_.statistics = statistics;
-    roles_.output = *y;
-    roles_.row_count = rows;
-    roles_.n = n_;
-    schedule_cpu(tree, &roles_, knobs, this->get_target());
+    this->roles_.vars = this->vars_;
+    this->roles_.inputs = {static_cast<Halide::ImageParam>(*x)};
+    this->roles_.statistics = statistics;
+    this->roles_.row_count = rows;
+    schedule_norm_cpu(tree, &this->roles_, this->knobs, this->get_target());
   }
   template <typename Parameter>
   void one_per_element(Parameter *parameter) {
@@ -143,11 +157,7 @@ class NormGenerator : public StorageGenerator<T> {
     if (this->using_autoscheduler()) parameter->set_estimates({{0, estimated_n}});
   }
 
-  Roles roles_;
-
  private:
-  bool side_by_side() const { return tree == Tree::columns; }
-
   std::unique_ptr<Summation> summation_;
   Halide::Expr n_;
 };

@@ -134,12 +134,29 @@ Expr value_of(const Func &func, size_t k, const vector<Expr> &at) {
   return func(at)[static_cast<int>(k)];
 }
 
-Summation::Summation(Tree tree, const Func &value, const Expr &n, const Vars &vars)
-    : tree_(tree), value_(value), window_("window"), n_(n), vars_(vars) {
-  // Twice as wide as it is read from the row: lanes behind the row's end read the second half.
-  window_(vars.w, vars.row) =
-      select(vars.w < kLanes, value(clamp(n - kLanes + vars.w, 0, n - 1), vars.row), 0.0f);
+Values values_of(const Func &func, const vector<Expr> &at) {
+  Values values;
+  for (size_t k = 0; k < static_cast<size_t>(func.outputs()); k++) {
+    values.push_back(value_of(func, k, at));
+  }
+  return values;
 }
+
+Window window_of(const Func &values, const Expr &n, const Vars &vars) {
+  Window window;
+  window.values = Func("window");
+  window.lanes = RDom(0, kLanes, 0, select(n % kLanes == 0, 0, 1), "window_lanes");
+  const Expr w = window.lanes.x;
+  const Values last = values_of(values, {clamp(n - kLanes + w, 0, n - 1), vars.row});
+  vector<Expr> nothing;
+  for (const Expr &value : last) nothing.push_back(Halide::undef(value.type()));
+  window.values(vars.w, vars.row) = Tuple(nothing);
+  window.values(w, vars.row) = Tuple(last);
+  return window;
+}
+
+Summation::Summation(Tree tree, const Func &values, const Expr &n, const Vars &vars)
+    : tree_(tree), values_(values), window_(window_of(values, n, vars)), n_(n), vars_(vars) {}
 
 Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Expr> &at) const {
   const Expr lane = vars_.lane, row = vars_.row;
@@ -160,9 +177,9 @@ Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Ex
     group = sum.within;
     tail.where(left != 0);
   }
-  const vector<Expr> whole = terms(value_(group * kLanes + lane, row));
-  vector<Expr> rest = terms(window_(lane + kLanes - left + tail, row));
-  for (Expr &term : rest) term = select(lane < left, term, 0.0f);
+  const vector<Expr> whole = terms(values_of(values_, {group * kLanes + lane, row}));
+  vector<Expr> rest = terms(values_of(window_.values, {lane + tail, row}));
+  for (Expr &term : rest) term = select(lane >= kLanes - left, term, 0.0f);
 
   sum.partial(at) = Tuple(vector<Expr>(whole.size(), 0.0f));
   sum.partial(at) = accumulate(sum.partial, at, whole);
@@ -182,50 +199,34 @@ Sum Summation::chunk_sums(const string &name, const Terms &terms) const {
 
 Sum Summation::many_chunks(const string &name, const Terms &terms) const {
   Sum sum = chunk_sums(name, terms);
-  add_chunks(&sum, name, (n_ + kChunk - 1) / kChunk, vars_);
+  add_chunks(&sum, name, (n_ + kChunk - 1) / kChunk, vars_, false);
   return sum;
 }
 
 Sum Summation::any_order(const string &name, const Terms &terms) const {
   Sum sum;
   RDom all(0, n_, name + "_all");
-  const vector<Expr> values = terms(value_(all, vars_.row));
+  const vector<Expr> values = terms(values_of(values_, {all, vars_.row}));
   sum.total = Func(name + "_total");
   sum.total(vars_.row) = Tuple(vector<Expr>(values.size(), 0.0f));
   sum.total(vars_.row) = accumulate(sum.total, {vars_.row}, values);
   return sum;
 }
 
-void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count,
-                           const Vars &vars) {
+void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count, const Vars &vars,
+                           bool from_memory) {
   const vector<Expr> at = {vars.lane, vars.row};
-  sum->parts = RDom(0, chunk_count, name + "_chunk");
+  const auto lanes_of = [&](const Expr &chunk) {
+    return to_f64(sum->partial, {vars.lane, chunk, vars.row});
+  };
+  // No partial sum is -0, so that to begin with the first is to begin with 0.
+  const int first = from_memory ? 1 : 0;
+  sum->parts = RDom(first, chunk_count - first, name + "_chunk");
   sum->ordered = Func(name + "_chunks");
-  const vector<Expr> lanes = to_f64(sum->partial, {vars.lane, sum->parts, vars.row});
-  sum->ordered(at) = Tuple(vector<Expr>(lanes.size(), cast<double>(0)));
+  const vector<Expr> lanes = lanes_of(sum->parts);
+  sum->ordered(at) = Tuple(from_memory ? lanes_of(0) : vector<Expr>(lanes.size(), cast<double>(0)));
   sum->ordered(at) = accumulate(sum->ordered, at, lanes);
   fold_lanes(sum, name, vars);
-}
-
-Sum Summation::columns(const string &name, const Terms &terms, const vector<Expr> &before) const {
-  const Expr row = vars_.row, block = vars_.part;
-  Sum sum;
-  sum.within = RDom(0, kBlock, name + "_elements");
-  const Expr i = block * kBlock + sum.within;
-  sum.within.where(i < n_);
-  const vector<Expr> values = terms(value_(i, row));
-  sum.partial = Func(name + "_block");
-  sum.partial(row, block) = Tuple(vector<Expr>(values.size(), 0.0f));
-  sum.partial(row, block) = accumulate(sum.partial, {row, block}, values);
-
-  sum.parts = RDom(0, (n_ + kBlock - 1) / kBlock, name + "_blocks");
-  sum.ordered = Func(name + "_total");
-  const vector<Expr> blocks = to_f64(sum.partial, {row, sum.parts});
-  const vector<Expr> zeros(blocks.size(), cast<double>(0));
-  sum.ordered(row) = Tuple(before.empty() ? zeros : before);
-  sum.ordered(row) = accumulate(sum.ordered, {row}, blocks);
-  sum.total = sum.ordered;
-  return sum;
 }
 
 Sum Summation::sum(const string &name, const Terms &terms) const {
@@ -234,8 +235,6 @@ Sum Summation::sum(const string &name, const Terms &terms) const {
       return one_chunk(name, terms);
     case Tree::many_chunks:
       return many_chunks(name, terms);
-    case Tree::columns:
-      return columns(name, terms, {});
     case Tree::any_order:
       break;
   }
@@ -252,14 +251,6 @@ Moments layer_moments(const Func &total, const vector<Expr> &at, const Expr &n, 
   return {cast<float>(low), cast<float>(variance)};
 }
 
-Tuple part_statistics(const Func &total, const vector<Expr> &at, const Expr &n, const Expr &eps,
-                      bool corrected, const Expr &has_mean) {
-  const Expr about_center = layer_moments(total, at, n, false).variance;
-  const Expr about_mean = layer_moments(total, at, n, corrected).variance;
-  const Expr variance = select(has_mean, about_mean, about_center);
-  return Tuple(cast<float>(value_of(total, 1, at) / n), 1.0f / sqrt(variance + eps));
-}
-
 vector<Expr> deviation_terms(const Expr &d, bool corrected) {
   return corrected ? vector<Expr>{d * d, d} : vector<Expr>{d * d};
 }
@@ -268,6 +259,15 @@ Expr layer_normalized(const Expr &value, const Expr &high, const Expr &low, cons
                       const Expr &gamma, const Expr &beta, bool corrected) {
   const Expr centered = corrected ? (value - high) - low : value - high;
   return centered * rstd * gamma + beta;
+}
+
+Expr normalized(const Expr &value, const Expr &mean, const Expr &rstd) {
+  return (value - mean) * rstd;
+}
+
+Expr input_gradient(const Expr &g, const Expr &xhat, const Expr &mean_g, const Expr &mean_g_xhat,
+                    const Expr &rstd) {
+  return ((g - mean_g) - xhat * mean_g_xhat) * rstd;
 }
 
 }  // namespace halnorm

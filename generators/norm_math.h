@@ -23,9 +23,10 @@ Halide::Expr widen(const Halide::Expr &stored, Storage storage, const Halide::Ta
 // f32 to stored bits: round to nearest, ties to even; a NaN stays a NaN.
 Halide::Expr narrow(const Halide::Expr &value, Storage storage, const Halide::Target &target);
 
-// The row tree. Element i belongs to lane i mod kLanes; a row is cut into chunks of kChunk; a lane
-// adds its elements of a chunk in order, in f32. A row of one chunk folds its lanes by halves in
-// f32; a longer row adds its chunks lane by lane, in order, in f64, and folds in f64.
+// The row tree. A row is cut into chunks of kChunk elements, and each chunk adds up in kLanes
+// lanes, in order, in f32: element i belongs to lane i mod kLanes, but for the last n mod kLanes
+// elements of a row, which belong to the last lanes. A row of one chunk folds its lanes by halves
+// in f32; a longer row adds its chunks lane by lane, in order, in f64, and folds in f64.
 constexpr int kLanes = 32;
 constexpr int kChunk = 1024;
 
@@ -33,12 +34,11 @@ constexpr int kChunk = 1024;
 // f64.
 constexpr int kBlock = 64;
 
-// Which order a kernel sums in. A row is the elements of one statistic, however they lie in memory.
+// Which order a kernel sums in, of the elements of a dense row.
 enum class Tree {
   one_chunk,    // the row tree of rows of at most kChunk elements
   many_chunks,  // the row tree of longer rows
-  columns,      // the column tree: rows side by side, adjacent elements belong to adjacent rows
-  any_order     // a plain reduction over dense rows: for autoschedulers, which fail on the trees
+  any_order     // a plain reduction: for autoschedulers, which fail on the trees
 };
 
 // The axes of the algorithms; a schedule finds them by these names.
@@ -48,32 +48,40 @@ struct Vars {
 
 // Sums taken in one pass over a row, as the Funcs that a schedule places.
 struct Sum {
-  Halide::Func partial;  // in f32: (lane, row), (lane, part, row) by chunks, (row, part) by blocks
+  Halide::Func partial;  // in f32: (lane, row), (lane, part, row) by chunks
   Halide::RDom within;   // the steps of a partial sum
-  Halide::Func ordered;  // the parts added up, in f64: (lane, row) or (row); undefined in one_chunk
+  Halide::Func ordered;  // the chunks added up, in f64: (lane, row); undefined in one_chunk
   Halide::RDom parts;
-  std::vector<Halide::Func> folds;  // (lane, row), of width 16, 8, 4, 2, 1; none in columns
+  std::vector<Halide::Func> folds;  // (lane, row), of width 16, 8, 4, 2, 1
   Halide::Func total;               // (row)
 };
 
-// What is summed, of an element's value.
-using Terms = std::function<std::vector<Halide::Expr>(const Halide::Expr &value)>;
+// What is known of an element (x; dy and x; ...), and what is summed of it.
+using Values = std::vector<Halide::Expr>;
+using Terms = std::function<std::vector<Halide::Expr>(const Values &values)>;
 
-// Sums over rows of n elements, read as value(i, row), by one of the trees.
+// All values of a Func of one or several values.
+Values values_of(const Halide::Func &func, const std::vector<Halide::Expr> &at);
+
+// The values of the last kLanes elements of rows of n. The last n mod kLanes of a row are read and
+// written through it, so that neither needs a mask; where there are none, it is not filled in.
+struct Window {
+  Halide::Func values;  // (w, row)
+  Halide::RDom lanes;   // (lane, 0)
+};
+Window window_of(const Halide::Func &values, const Halide::Expr &n, const Vars &vars);
+
+// Sums over dense rows of n elements, read as values(i, row), by one of the trees.
 class Summation {
  public:
-  Summation(Tree tree, const Halide::Func &value, const Halide::Expr &n, const Vars &vars);
+  Summation(Tree tree, const Halide::Func &values, const Halide::Expr &n, const Vars &vars);
   Sum sum(const std::string &name, const Terms &terms) const;
-  // many_chunks in two steps: the partial sums, and what adds them up.
+  // many_chunks in two steps: the partial sums, and what adds them up. In memory, they are all
+  // there before the first is added.
   Sum chunk_sums(const std::string &name, const Terms &terms) const;
   static void add_chunks(Sum *sum, const std::string &name, const Halide::Expr &chunk_count,
-                         const Vars &vars);
-  // columns that go on from the f64 sums of the elements before.
-  Sum columns(const std::string &name, const Terms &terms,
-              const std::vector<Halide::Expr> &before) const;
-  // The last kLanes elements of a row. The last n mod kLanes are read from here, so that no load
-  // of a row tree needs a mask.
-  Halide::Func window() const { return window_; }
+                         const Vars &vars, bool from_memory);
+  const Window &window() const { return window_; }
 
  private:
   Sum lane_sums(const std::string &name, const Terms &terms,
@@ -83,7 +91,8 @@ class Summation {
   Sum any_order(const std::string &name, const Terms &terms) const;
 
   Tree tree_;
-  Halide::Func value_, window_;
+  Halide::Func values_;
+  Window window_;
   Halide::Expr n_;
   Vars vars_;
 };
@@ -98,12 +107,6 @@ struct Moments {
 Moments layer_moments(const Halide::Func &total, const std::vector<Halide::Expr> &at,
                       const Halide::Expr &n, bool corrected);
 
-// Of a row in parts: what center lacks to be the mean, and rstd. Without a mean the variance is
-// that about center.
-Halide::Tuple part_statistics(const Halide::Func &total, const std::vector<Halide::Expr> &at,
-                              const Halide::Expr &n, const Halide::Expr &eps, bool corrected,
-                              const Halide::Expr &has_mean);
-
 // What layer_moments() wants summed of a deviation d: d^2 and, if corrected, d.
 std::vector<Halide::Expr> deviation_terms(const Halide::Expr &d, bool corrected);
 
@@ -111,6 +114,18 @@ std::vector<Halide::Expr> deviation_terms(const Halide::Expr &d, bool corrected)
 Halide::Expr layer_normalized(const Halide::Expr &value, const Halide::Expr &high,
                               const Halide::Expr &low, const Halide::Expr &rstd,
                               const Halide::Expr &gamma, const Halide::Expr &beta, bool corrected);
+
+// How far a value lies from the mean, in deviations.
+Halide::Expr normalized(const Halide::Expr &value, const Halide::Expr &mean,
+                        const Halide::Expr &rstd);
+
+// dx of an element from g = dy * gamma, xhat = normalized(x) and the means over the statistic's
+// elements of g and of g * xhat. With y = xhat * gamma + beta this is the derivative of y through
+// x, the mean and the variance: Ioffe, Szegedy, "Batch Normalization", 2015, the unnumbered
+// equations of section 3, written with the two means.
+Halide::Expr input_gradient(const Halide::Expr &g, const Halide::Expr &xhat,
+                            const Halide::Expr &mean_g, const Halide::Expr &mean_g_xhat,
+                            const Halide::Expr &rstd);
 
 // Value k of a Func of one or several values.
 Halide::Expr value_of(const Halide::Func &func, size_t k, const std::vector<Halide::Expr> &at);

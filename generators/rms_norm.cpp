@@ -27,7 +27,8 @@ class RmsNormForward : public NormGenerator<RmsNormForward> {
     const Halide::Var row = vars_.row;
     const Func value = rows_of(x);
 
-    const Sum squares = sum("squares", [](const Expr &v) { return std::vector<Expr>{v * v}; });
+    const Sum squares =
+        sum("squares", [](const Values &v) { return std::vector<Expr>{v[0] * v[0]}; });
     const Expr mean_square = cast<float>(value_of(squares.total, 0, {row}) / count());
     statistics(row) = 1.0f / sqrt(mean_square + eps);
 

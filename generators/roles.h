@@ -11,22 +11,29 @@
 
 namespace halnorm {
 
-// The stages of an output over the row trees, in order.
+// The stages of an output over dense rows, in order.
 struct LastPass {
   Halide::RDom groups;  // (lane, group)
   Halide::RDom rest;    // the last kLanes elements of a row that is not whole groups
   Halide::RDom few;     // a row of fewer
 };
 
+// The stages of column sums, in order.
+struct ColumnSteps {
+  Halide::RDom steps;  // (element of a step, step)
+  Halide::RDom rest;   // the elements that are no whole step
+};
+
 struct Roles {
   Vars vars;
-  Halide::ImageParam input;           // as stored
-  Halide::Func window;                // of the row trees
-  std::vector<Sum> sums;              // in the order of their passes
-  std::vector<Halide::Func> between;  // (row), what a later pass needs of an earlier one
-  Halide::Func statistics;            // an output: (row)
-  Halide::Func output;                // an output: the elements
-  LastPass last_pass;                 // of the output, in the row trees
+  std::vector<Halide::ImageParam> inputs;  // tensors, as stored
+  Window window;                           // of dense rows
+  std::vector<Sum> sums;                   // of dense rows, in the order of their passes
+  std::vector<Halide::Func> between;       // (row), what a later pass needs of an earlier one
+  Halide::Func statistics;                 // an output: (row)
+  Halide::Func output;                     // an output: the elements
+  LastPass last_pass;                      // of the output, over dense rows
+  ColumnSteps column_steps;
   Halide::Expr row_count, n;
 };
 

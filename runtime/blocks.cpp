@@ -4,6 +4,7 @@
 #include "errors.h"
 #include "parallel.h"
 #include "parameters.h"
+#include "strided.h"
 #include "workspace.h"
 
 namespace halnorm {
@@ -48,16 +49,15 @@ halnorm_status allocate(Blocks *blocks, int32_t target) {
 
 Place place_of(const Blocks &blocks, int64_t block) {
   const NormCall &call = blocks.call;
-  Place place;
-  const int64_t along = block % blocks.blocks_of_an_axis;
+  const int64_t first = block % blocks.blocks_of_an_axis * blocks.rows_of_a_block;
+  Place place = {first * blocks.rows.x, first * blocks.rows.y, first * blocks.rows.statistic,
+                 smaller(blocks.rows_of_a_block, blocks.rows.extent - first)};
   if (call.kept_rank > 1) {
-    place.offsets = offsets_of(call.kept, call.kept_rank - 1, block / blocks.blocks_of_an_axis);
+    const int64_t outer = block / blocks.blocks_of_an_axis;
+    place.x += offset_of(call.kept, call.kept_rank - 1, &Axis::x, outer);
+    place.y += offset_of(call.kept, call.kept_rank - 1, &Axis::y, outer);
+    place.statistic += offset_of(call.kept, call.kept_rank - 1, &Axis::statistic, outer);
   }
-  const int64_t first = along * blocks.rows_of_a_block;
-  place.rows = smaller(blocks.rows_of_a_block, blocks.rows.extent - first);
-  place.offsets.x += first * blocks.rows.x;
-  place.offsets.y += first * blocks.rows.y;
-  place.offsets.statistic += first * blocks.rows.statistic;
   return place;
 }
 

@@ -11,7 +11,6 @@
 #include "halnorm.h"
 #include "kernel_call.h"
 #include "norm_call.h"
-#include "strided.h"
 
 namespace halnorm {
 
@@ -40,11 +39,11 @@ struct Blocks {
 // The statistics that a kernel writes; the runtime hands on those that the caller wants.
 struct Statistics {
   float high[kMostRows], low[kMostRows], mean[kMostRows], rstd[kMostRows];
-  KernelBuffer high_buffer{1, 1}, low_buffer{1, 1}, mean_buffer{1, 1}, rstd_buffer{1, 1};
+  KernelBuffer high_buffer, low_buffer, mean_buffer, rstd_buffer;
 
   void set_rows(int64_t rows) {
     for (KernelBuffer *b : {&high_buffer, &low_buffer, &mean_buffer, &rstd_buffer}) {
-      b->dimensions[0].extent = static_cast<int32_t>(rows);
+      b->reshape({rows});
     }
   }
   void hand_on(const NormCall &call, int64_t offset, int64_t stride, int64_t rows) const {
@@ -71,7 +70,7 @@ struct NormArguments {
 
   NormArguments(const Blocks &blocks, int64_t n, const KernelShape &shape_of_x,
                 const KernelShape &shape_of_y)
-      : x(shape_of_x), y(shape_of_y), gamma(n, 1), beta(n, 1), eps(blocks.eps) {
+      : x(shape_of_x), y(shape_of_y), gamma({n}), beta({n}), eps(blocks.eps) {
     Statistics &s = statistics;
     int count = 0;
     list[count++] = &x.buffer;
@@ -89,9 +88,9 @@ struct NormArguments {
   }
 };
 
-// Where a block lies: its first row, and how many rows it has.
+// Where a block lies: the offsets of its first row, and how many rows it has.
 struct Place {
-  Offsets offsets;
+  int64_t x, y, statistic;
   int64_t rows;
 };
 Place place_of(const Blocks &blocks, int64_t block);

@@ -43,13 +43,13 @@ constexpr Kernel kKernels[] = {
 constexpr int32_t kKernelCount = static_cast<int32_t>(sizeof(kKernels) / sizeof(kKernels[0]));
 
 // The kernels of one choice stand together in the table: where each run of them begins.
-constexpr int kChoices = 3 * kParts * 3;
+constexpr int kChoices = kOperations * kParts * kStorages;
 struct Index {
   int32_t first[sizeof(kTargets) / sizeof(kTargets[0])][kChoices];
 };
 
 constexpr int choice(Operation operation, Part part, Storage storage) {
-  return (static_cast<int>(operation) * kParts + static_cast<int>(part)) * 3 +
+  return (static_cast<int>(operation) * kParts + static_cast<int>(part)) * kStorages +
          static_cast<int>(storage);
 }
 
@@ -107,9 +107,10 @@ const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operat
   return nullptr;
 }
 
-bool prefers(const NormCall &call, Part part) {
+bool prefers_stages(const NormCall &call) {
   const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
-  return preferred != nullptr && preferred->part == part;
+  return preferred != nullptr && preferred->operation == Operation::any_norm &&
+         preferred->part != Part::parameter && preferred->part != Part::parameter_gradient;
 }
 
 halnorm_status no_kernel(const NormCall &call, int32_t target) {

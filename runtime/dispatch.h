@@ -10,24 +10,19 @@
 
 namespace halnorm {
 
-// What a kernel does of its operation; the arguments of each are at its launcher in execute.cpp.
+// What a kernel does of its operation; the build writes the list from generators/operations.cmake.
 enum class Part : uint8_t {
-  row,             // dense rows of at most kChunk elements
-  long_row,        // longer dense rows
-  columns,         // rows side by side
-  moments,         // some chunks of one long row
-  fold,            // the statistics of a long row from the moments of its chunks
-  apply,           // the last pass over some of a long row
-  column_moments,  // some elements of long rows side by side
-  column_fold,     // the statistics of such rows
-  column_apply,    // the last pass over some elements of them
-  parameter,       // gamma or beta as f32
+#define HALNORM_PART(name) name,
+#include "part_table.inc"
+#undef HALNORM_PART
+  kCount
 };
-constexpr int kParts = 10;
+constexpr int kParts = static_cast<int>(Part::kCount);
 
-// Lengths that the row tree is made of; the generators have them from norm_math.h.
+// Lengths that the trees are made of; the generators have them from norm_math.h.
 constexpr int64_t kLanes = 32;
 constexpr int64_t kChunk = 1024;
+constexpr int64_t kBlock = 64;
 
 struct Kernel {
   const char *name;  // its symbol
@@ -47,8 +42,8 @@ struct Kernel {
 const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operation, Part part,
                           Storage storage);
 
-// True if the context prefers a kernel for this part.
-bool prefers(const NormCall &call, Part part);
+// True if the context prefers a kernel that works in stages.
+bool prefers_stages(const NormCall &call);
 
 // What to fail with where there is none.
 halnorm_status no_kernel(const NormCall &call, int32_t target);

@@ -4,11 +4,10 @@
 #include <stdint.h>
 
 #include "blocks.h"
-#include "columns.h"
 #include "context.h"
 #include "dispatch.h"
 #include "errors.h"
-#include "long_row.h"
+#include "stages.h"
 #include "strided.h"
 
 namespace halnorm {
@@ -26,8 +25,8 @@ void run_row_blocks(void *task, int64_t index) {
                           through_scratch ? dense_rows : y_rows);
   for (int64_t b = blocks.first_block(index); b < blocks.first_block(index + 1); ++b) {
     const Place place = place_of(blocks, b);
-    const void *x = advance(call.x, place.offsets.x, call.storage);
-    void *y = advance(call.y, place.offsets.y, call.storage);
+    const void *x = advance(call.x, place.x, call.storage);
+    void *y = advance(call.y, place.y, call.storage);
     for (int64_t r = 0; !blocks.dense && r < place.rows; ++r) {
       gather(advance(scratch, r * n, call.storage), 1, advance(x, r * blocks.rows.x, call.storage),
              {call.reduced, call.reduced_rank, &Axis::x, 0, n}, call.storage);
@@ -38,7 +37,7 @@ void run_row_blocks(void *task, int64_t index) {
         static_cast<int32_t>(place.rows);
     arguments.statistics.set_rows(place.rows);
     blocks.kernel.run(arguments.list);
-    arguments.statistics.hand_on(call, place.offsets.statistic, blocks.rows.statistic, place.rows);
+    arguments.statistics.hand_on(call, place.statistic, blocks.rows.statistic, place.rows);
     for (int64_t r = 0; through_scratch && r < place.rows; ++r) {
       const void *row = advance(scratch, r * n, call.storage);
       void *to = advance(y, r * blocks.rows.y, call.storage);
@@ -50,11 +49,6 @@ void run_row_blocks(void *task, int64_t index) {
     }
   }
   if (blocks.stream) finish_copies_past_cache();
-}
-
-// The row tree is for rows whose fastest axis is dense.
-bool takes_columns(const NormCall &call) {
-  return call.reduced_rank > 0 && call.reduced[call.reduced_rank - 1].x != 1;
 }
 
 halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &rows) {
@@ -78,11 +72,12 @@ halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &ro
 halnorm_status execute(const NormCall &call) {
   int32_t target = 0;
   if (halnorm_status status = resolve_cpu_target(call.context, &target)) return status;
-  const Axis one_row = {1, 0, 0, 0, 0, 0};
-  const Axis &rows = call.kept_rank == 0 ? one_row : call.kept[call.kept_rank - 1];
-  if (takes_columns(call)) return execute_columns(call, target, rows);
-  if (takes_parts(call)) return execute_in_parts(call, target);
-  return execute_rows(call, target, rows);
+  const bool has_kernels_of_its_own = call.operation == Operation::layer_norm_forward ||
+                                      call.operation == Operation::rms_norm_forward;
+  if (!has_kernels_of_its_own || takes_stages(call)) return execute_in_stages(call, target);
+  Axis one_row = {};
+  one_row.extent = 1;
+  return execute_rows(call, target, call.kept_rank == 0 ? one_row : call.kept[call.kept_rank - 1]);
 }
 
 }  // namespace halnorm

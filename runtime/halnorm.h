@@ -19,11 +19,13 @@
  * halnorm_context_destroy) must not run beside a call that uses it. After fork() the child may go
  * on calling.
  *
- * Bits. The same call gives the same bits: on every CPU target, for any number of threads, for a
- * row alone or among others, whatever the caller's floating-point modes (rounding, flushing of
- * subnormals, traps); kernels run with the default ones. A NaN is a NaN: its sign and payload are
- * not part of the promise. The same values laid out with other strides may come out different in
- * the last bits.
+ * Bits. The same call gives the same bits: on every CPU target, for any number of threads, whatever
+ * the caller's floating-point modes (rounding, flushing of subnormals, traps); kernels run with the
+ * default ones. In layer, RMS, instance and group norm, forward and dx, a row or sample has the
+ * same bits alone and in any batch. Statistics of batch norm, and dgamma and dbeta of all
+ * operations, are sums over the batch: another batch makes other sums. A NaN is a NaN: its sign and
+ * payload are not part of the promise. The same values laid out with other strides may come out
+ * different in the last bits.
  */
 #ifndef HALNORM_H_
 #define HALNORM_H_
@@ -113,68 +115,179 @@ typedef struct halnorm_context halnorm_context;
 
 /* Operations -------------------------------------------------------------------------------------
  *
- * ctx    NULL: the defaults of a new context.
- * x, y   the input and the result: same dtype (f32, f16 or bf16), same shape, any strides.
- * gamma  scale; beta: shift. f32 or the dtype of x. NULL: none, as if all 1 and all 0.
- * mean   statistics that a backward pass needs: f32, dense (row-major, whatever the order of x in
- * rstd   memory). NULL: not wanted.
- * flags  HALNORM_ZERO_CENTERED_GAMMA or 0. A bit that the operation does not know is
- *        HALNORM_INVALID_ARGUMENT.
+ * A norm cuts x into sets of n elements that have their statistics in common (Wu, He 2018, "Group
+ * Normalization", equations 1 to 7, put the kinds side by side):
  *
- * axis is ONNX's: each row that is normalized runs over the dimensions axis ... ndim - 1 of x;
- * -ndim <= axis < ndim, a negative one counts from the end. gamma and beta have the shape of those
- * dimensions. mean and rstd have the shape of the dimensions before them; each may also keep the
- * normalized dimensions, as 1.
+ *   layer, RMS  a row: all that lies in the dimensions axis ... ndim - 1 of x
+ *   instance    a channel of a sample
+ *   group       C / groups adjacent channels of a sample
+ *   batch       a channel of all samples
  *
- * eps is finite and >= 0. With eps = 0 a row without spread (RMSNorm: of zeros) divides by zero, as
- * the formula says. All arithmetic is f32 or better; f16 and bf16 are how values are stored,
+ * Forward. For each element i, sums over the elements of its set,
+ *
+ *   mean   = (1 / n) sum x_j                          RMS: 0
+ *   var    = (1 / n) sum (x_j - mean)^2
+ *   rstd   = 1 / sqrt(var + eps)
+ *   xhat_i = (x_i - mean) * rstd
+ *   y_i    = xhat_i * gamma_i + beta_i                RMS: no beta
+ *
+ * The variance is the biased one. For x in f32 the corrected two-pass algorithm (Chan, Golub,
+ * LeVeque 1983, "Algorithms for Computing the Sample Variance") keeps a mean much larger than the
+ * deviations from spoiling it.
+ *
+ * Backward. From dy, the gradient of a loss with respect to y, those with respect to x, gamma and
+ * beta, by the chain rule through mean and rstd (Ioffe, Szegedy 2015, "Batch Normalization:
+ * Accelerating Deep Network Training by Reducing Internal Covariate Shift", section 3, give its
+ * steps for a batch):
+ *
+ *   g_i    = dy_i * gamma_i
+ *   dx_i   = (g_i - (1 / n) sum g_j - xhat_i * (1 / n) sum g_j * xhat_j) * rstd
+ *                                                     RMS: without the first sum
+ *   dgamma = sum dy_i * xhat_i                        each over all elements of x that share this
+ *   dbeta  = sum dy_i                                 element of gamma
+ *
+ * mean and rstd are those that the forward function wrote, taken as exact.
+ *
+ * ctx            NULL: the defaults of a new context.
+ * x, y, dy, dx   same dtype (f32, f16 or bf16), same shape, any strides. dx NULL: not wanted.
+ * gamma, beta    scale and shift; any strides, each f32 or the dtype of x. NULL: none, as if all 1
+ *                and all 0.
+ * dgamma, dbeta  shape of gamma, any strides, each f32 or the dtype of x, whatever gamma is. They
+ *                are overwritten, not added to. NULL: not wanted.
+ * mean, rstd     f32, dense (row-major, whatever the order of x in memory). Forward: NULL is not
+ *                wanted. Backward: required.
+ * flags          0, or those below that the operation knows; HALNORM_ZERO_CENTERED_GAMMA is known
+ *                to all. Any other bit is HALNORM_INVALID_ARGUMENT.
+ *
+ * Shapes of layer and RMS norm. axis is ONNX's: -ndim <= axis < ndim, a negative one counts from
+ * the end. gamma, beta, dgamma and dbeta have the shape of the dimensions axis ... ndim - 1. mean
+ * and rstd have the shape of the dimensions before them; each may also keep the normalized
+ * dimensions, as 1.
+ *
+ * Shapes of instance, group and batch norm. x is (N, C, d1, ... dk), N samples of C channels, with
+ * any k >= 0 (instance norm: k >= 1). gamma, beta, dgamma and dbeta are (C). mean and rstd are
+ * (N, C) in instance norm, (N, groups) in group norm and (C) in batch norm.
+ *
+ * eps is finite and >= 0. With eps = 0 a set without spread (RMS norm: of zeros) divides by zero,
+ * as the formula says. All arithmetic is f32 or better; f16 and bf16 are how values are stored,
  * rounded to nearest even.
  *
  * All tensors of a call are on the same device. This build has kernels for the CPU; CUDA tensors
  * are HALNORM_UNSUPPORTED.
  *
- * Shared memory. y may be x itself: same address, shape and strides. Any other output that shares
- * an element with another argument is HALNORM_INVALID_ARGUMENT; slices of one buffer that share
- * none are fine, interleaved ones too. An input may overlap itself (stride 0), an output not. This
- * is decided exactly wherever strides nest, as those of slices, transpositions and paddings do, and
- * in nearly every other case; where it is not, the call is HALNORM_INVALID_ARGUMENT and the message
- * says so.
+ * Shared memory. y may be x itself, and dx may be dy itself: same address, shape and strides. Any
+ * other output that shares an element with another argument is HALNORM_INVALID_ARGUMENT (dx as x,
+ * too); slices of one buffer that share none are fine, interleaved ones too. An input may overlap
+ * itself (stride 0), an output not. This is decided exactly wherever strides nest, as those of
+ * slices, transpositions and paddings do, and in nearly every other case; where it is not, the call
+ * is HALNORM_INVALID_ARGUMENT and the message says so.
  *
- * No elements. A call on a tensor without elements is HALNORM_OK: nothing is read, y has nothing to
- * write. Rows of length 0 have statistics nevertheless: NaN.
+ * Nothing to do. A backward call with dx, dgamma and dbeta all NULL checks its arguments and is
+ * HALNORM_OK. So is a call on an x without elements: nothing is read, y and dx have nothing to
+ * write, dgamma and dbeta become 0, and running statistics stay as they are. Sets of length 0 have
+ * statistics nevertheless, where mean and rstd have room for them: NaN.
  *
- * NaN and infinity make of their row what the formula says and touch no other row. A LayerNorm row
- * with either is NaN throughout. An RMSNorm row with a NaN is NaN throughout; one with an infinity
- * and no NaN is 0 where x is finite and NaN where it is not (before gamma). A finite row whose
- * squares (of LayerNorm: squared deviations, or whose elements) add up to more than f32 holds, as
- * they may from |x| of about 1e18 on, has rstd 0 or NaN. */
+ * NaN and infinity make what the formula says of their set, and of the elements of dgamma and dbeta
+ * that sum over them, and touch nothing else. y is NaN throughout a set with either; of RMS norm,
+ * if there is an infinity and no NaN, 0 where x is finite and NaN where it is not (before gamma).
+ * batch_norm_inference takes each element by itself. A finite set whose elements or squared
+ * deviations (of RMS norm: squares) add up to more than f32 holds, as they may from |x| of about
+ * 1e18 on, has rstd 0 or NaN. */
 
-/* Scale by 1 + gamma, as Gemma does. Without gamma it has no effect. */
-enum { HALNORM_ZERO_CENTERED_GAMMA = 1 };
+enum {
+  /* Scale by 1 + gamma, as Gemma does: in y and in dx. Without gamma it has no effect. */
+  HALNORM_ZERO_CENTERED_GAMMA = 1,
+  /* batch_norm_training: the running variance takes the biased variance, as in ONNX. */
+  HALNORM_RUNNING_VAR_BIASED = 2,
+  /* batch_norm_backward: mean and rstd are constants and do not depend on x. */
+  HALNORM_FIXED_STATISTICS = 4
+};
 
-/* Layer normalization (Ba, Kiros, Hinton 2016, "Layer Normalization", equations 3 and 4). For each
- * row of n elements
- *
- *   mean = (1 / n) sum x_i
- *   rstd = 1 / sqrt((1 / n) sum (x_i - mean)^2 + eps)
- *   y_i  = (x_i - mean) * rstd * gamma_i + beta_i
- *
- * The variance is the biased one, by the corrected two-pass algorithm (Chan, Golub, LeVeque 1983,
- * "Algorithms for Computing the Sample Variance"), so that a mean much larger than the deviation
- * does not spoil it. */
+/* Layer normalization (Ba, Kiros, Hinton 2016, "Layer Normalization", equations 3 and 4). */
 halnorm_status halnorm_layer_norm(const halnorm_context *ctx, const halnorm_tensor *x,
                                   const halnorm_tensor *gamma, const halnorm_tensor *beta,
                                   int32_t axis, double eps, halnorm_tensor *y, halnorm_tensor *mean,
                                   halnorm_tensor *rstd, uint32_t flags);
+halnorm_status halnorm_layer_norm_backward(const halnorm_context *ctx, const halnorm_tensor *dy,
+                                           const halnorm_tensor *x, const halnorm_tensor *gamma,
+                                           const halnorm_tensor *mean, const halnorm_tensor *rstd,
+                                           int32_t axis, halnorm_tensor *dx, halnorm_tensor *dgamma,
+                                           halnorm_tensor *dbeta, uint32_t flags);
 
 /* Root mean square normalization (Zhang, Sennrich 2019, "Root Mean Square Layer Normalization",
- * equation 4; eps as the usual implementations add it). For each row of n elements
- *
- *   rstd = 1 / sqrt((1 / n) sum x_i^2 + eps)
- *   y_i  = x_i * rstd * gamma_i */
+ * equation 4; eps as the usual implementations add it): y_i = x_i * rstd * gamma_i with
+ * rstd = 1 / sqrt((1 / n) sum x_j^2 + eps). */
 halnorm_status halnorm_rms_norm(const halnorm_context *ctx, const halnorm_tensor *x,
                                 const halnorm_tensor *gamma, int32_t axis, double eps,
                                 halnorm_tensor *y, halnorm_tensor *rstd, uint32_t flags);
+halnorm_status halnorm_rms_norm_backward(const halnorm_context *ctx, const halnorm_tensor *dy,
+                                         const halnorm_tensor *x, const halnorm_tensor *gamma,
+                                         const halnorm_tensor *rstd, int32_t axis,
+                                         halnorm_tensor *dx, halnorm_tensor *dgamma,
+                                         uint32_t flags);
+
+/* Instance normalization (Ulyanov, Vedaldi, Lempitsky 2016, "Instance Normalization: The Missing
+ * Ingredient for Fast Stylization"), with gamma and beta of the channel. */
+halnorm_status halnorm_instance_norm(const halnorm_context *ctx, const halnorm_tensor *x,
+                                     const halnorm_tensor *gamma, const halnorm_tensor *beta,
+                                     double eps, halnorm_tensor *y, halnorm_tensor *mean,
+                                     halnorm_tensor *rstd, uint32_t flags);
+halnorm_status halnorm_instance_norm_backward(const halnorm_context *ctx, const halnorm_tensor *dy,
+                                              const halnorm_tensor *x, const halnorm_tensor *gamma,
+                                              const halnorm_tensor *mean,
+                                              const halnorm_tensor *rstd, halnorm_tensor *dx,
+                                              halnorm_tensor *dgamma, halnorm_tensor *dbeta,
+                                              uint32_t flags);
+
+/* Group normalization (Wu, He 2018, equation 7), with gamma and beta of the channel. groups >= 1
+ * divides C; any other is HALNORM_INVALID_ARGUMENT. */
+halnorm_status halnorm_group_norm(const halnorm_context *ctx, const halnorm_tensor *x,
+                                  const halnorm_tensor *gamma, const halnorm_tensor *beta,
+                                  int32_t groups, double eps, halnorm_tensor *y,
+                                  halnorm_tensor *mean, halnorm_tensor *rstd, uint32_t flags);
+halnorm_status halnorm_group_norm_backward(const halnorm_context *ctx, const halnorm_tensor *dy,
+                                           const halnorm_tensor *x, const halnorm_tensor *gamma,
+                                           const halnorm_tensor *mean, const halnorm_tensor *rstd,
+                                           int32_t groups, halnorm_tensor *dx,
+                                           halnorm_tensor *dgamma, halnorm_tensor *dbeta,
+                                           uint32_t flags);
+
+/* Batch normalization with statistics from before (Ioffe, Szegedy 2015, algorithm 2): mean is
+ * running_mean and rstd 1 / sqrt(running_var + eps). Both are required: (C), f32, dense. */
+halnorm_status halnorm_batch_norm_inference(const halnorm_context *ctx, const halnorm_tensor *x,
+                                            const halnorm_tensor *gamma, const halnorm_tensor *beta,
+                                            const halnorm_tensor *running_mean,
+                                            const halnorm_tensor *running_var, double eps,
+                                            halnorm_tensor *y, uint32_t flags);
+
+/* Batch normalization with the statistics of this batch (Ioffe, Szegedy 2015, algorithm 1; section
+ * 3.2 for k >= 1), n = N * d1 * ... * dk. running_mean and running_var, (C), f32 and dense, are
+ * updated in place:
+ *
+ *   running_mean = (1 - momentum) * running_mean + momentum * mean
+ *   running_var  = (1 - momentum) * running_var  + momentum * var * n / (n - 1)
+ *
+ * with 0 <= momentum <= 1 as PyTorch has it (ONNX calls 1 - momentum so). n / (n - 1) makes the
+ * variance unbiased; with HALNORM_RUNNING_VAR_BIASED it is left out.
+ *
+ * HALNORM_INVALID_ARGUMENT: one of running_mean and running_var without the other (NULL for both:
+ * there are none); momentum out of range; running statistics, n = 1 and no
+ * HALNORM_RUNNING_VAR_BIASED. */
+halnorm_status halnorm_batch_norm_training(const halnorm_context *ctx, const halnorm_tensor *x,
+                                           const halnorm_tensor *gamma, const halnorm_tensor *beta,
+                                           double eps, double momentum,
+                                           halnorm_tensor *running_mean,
+                                           halnorm_tensor *running_var, halnorm_tensor *y,
+                                           halnorm_tensor *mean, halnorm_tensor *rstd,
+                                           uint32_t flags);
+
+/* With HALNORM_FIXED_STATISTICS, that of batch_norm_inference: dx_i = g_i * rstd, for whatever mean
+ * and rstd are given. */
+halnorm_status halnorm_batch_norm_backward(const halnorm_context *ctx, const halnorm_tensor *dy,
+                                           const halnorm_tensor *x, const halnorm_tensor *gamma,
+                                           const halnorm_tensor *mean, const halnorm_tensor *rstd,
+                                           halnorm_tensor *dx, halnorm_tensor *dgamma,
+                                           halnorm_tensor *dbeta, uint32_t flags);
 
 /* Context ----------------------------------------------------------------------------------------
  *

@@ -12,30 +12,49 @@
 namespace halnorm {
 
 struct KernelShape {
-  int64_t extent0, stride0, extent1, stride1;
+  int64_t extent0, stride0 = 1, extent1 = 1, stride1 = 0, extent2 = 1, stride2 = 0;
 };
 
-// A buffer of one or two dimensions from index 0. Kernels are built without checks: of the fields
+// A buffer of up to three dimensions from index 0. Kernels are built without checks: of the fields
 // of a halide_buffer_t they read host, and extent and stride of each dimension.
 struct KernelBuffer {
   halide_buffer_t buffer = {};
-  halide_dimension_t dimensions[2];
+  halide_dimension_t dimensions[3] = {};
 
-  KernelBuffer(int64_t extent0, int64_t stride0, int64_t extent1 = 1, int64_t stride1 = 0)
-      : KernelBuffer(KernelShape{extent0, stride0, extent1, stride1}) {}
-  explicit KernelBuffer(const KernelShape &shape)
-      : dimensions{{0, static_cast<int32_t>(shape.extent0), static_cast<int32_t>(shape.stride0)},
-                   {0, static_cast<int32_t>(shape.extent1), static_cast<int32_t>(shape.stride1)}} {
-    buffer.dim = dimensions;
-    buffer.dimensions = 2;
-  }
+  KernelBuffer() { buffer.dim = dimensions; }
+  explicit KernelBuffer(const KernelShape &shape) : KernelBuffer() { reshape(shape); }
   KernelBuffer(const KernelBuffer &) = delete;
   KernelBuffer &operator=(const KernelBuffer &) = delete;
 
+  void reshape(const KernelShape &shape) {
+    dimensions[0].extent = static_cast<int32_t>(shape.extent0);
+    dimensions[0].stride = static_cast<int32_t>(shape.stride0);
+    dimensions[1].extent = static_cast<int32_t>(shape.extent1);
+    dimensions[1].stride = static_cast<int32_t>(shape.stride1);
+    dimensions[2].extent = static_cast<int32_t>(shape.extent2);
+    dimensions[2].stride = static_cast<int32_t>(shape.stride2);
+  }
   void *at(const void *data) {
     buffer.host = static_cast<uint8_t *>(const_cast<void *>(data));
     return &buffer;
   }
+};
+
+// The arguments of one call, in the order in which the kernel's generator lists them.
+class KernelArguments {
+ public:
+  void add(const void *data, const KernelShape &shape) {
+    buffers_[count_].reshape(shape);
+    list_[count_] = buffers_[count_].at(data);
+    ++count_;
+  }
+  void run(const Kernel &kernel) { kernel.run(list_); }
+
+ private:
+  static constexpr int kMost = 10;
+  KernelBuffer buffers_[kMost];
+  void *list_[kMost];
+  int count_ = 0;
 };
 
 inline const void *advance(const void *data, int64_t elements, Storage storage) {

@@ -11,6 +11,17 @@ namespace {
 // x * 1 and x + -0 are x for every x, -0 included.
 constexpr float kNoGamma = 1.0f, kNoBeta = -0.0f, kNoOffset = -0.0f;
 
+// The axes that gamma and beta lie along.
+struct ParameterAxes {
+  const Axis *axes;
+  int32_t rank;
+};
+
+ParameterAxes axes_of(const NormCall &call) {
+  if (call.gamma_along_rows()) return {call.reduced, call.reduced_rank};
+  return {&call.kept[1], 1};
+}
+
 // Of the parameters of a call, one.
 struct Parameter {
   const void *data;  // null where absent
@@ -33,8 +44,8 @@ bool is_f32(const Parameter &parameter) {
 }
 
 bool needs_room(const NormCall &call, const Parameter &parameter) {
-  return parameter.data == nullptr || !is_f32(parameter) ||
-         !is_dense(call.reduced, call.reduced_rank, parameter.stride);
+  const auto [axes, rank] = axes_of(call);
+  return parameter.data == nullptr || !is_f32(parameter) || !is_dense(axes, rank, parameter.stride);
 }
 
 const float *dense_parameter(const NormCall &call, const Parameter &parameter, int32_t target,
@@ -45,16 +56,17 @@ const float *dense_parameter(const NormCall &call, const Parameter &parameter, i
     return room;
   }
   const void *stored = advance(parameter.data, begin, parameter.storage);
-  if (!is_dense(call.reduced, call.reduced_rank, parameter.stride)) {
+  const auto [axes, rank] = axes_of(call);
+  if (!is_dense(axes, rank, parameter.stride)) {
     void *packed = is_f32(parameter) ? room : room + count;
-    gather(packed, 1, parameter.data,
-           {call.reduced, call.reduced_rank, parameter.stride, begin, count}, parameter.storage);
+    gather(packed, 1, parameter.data, {axes, rank, parameter.stride, begin, count},
+           parameter.storage);
     if (is_f32(parameter)) return room;
     stored = packed;
   }
   const Kernel *kernel =
       find_kernel(call, target, Operation::any_norm, Part::parameter, parameter.storage);
-  KernelBuffer from(count, 1), to(count, 1);
+  KernelBuffer from({count}), to({count});
   float offset = parameter.offset;
   void *arguments[] = {from.at(stored), &offset, to.at(room)};
   kernel->run(arguments);

@@ -61,16 +61,13 @@ void scatter_elements(void *data, const Stretch &stretch, const void *packed, in
 
 }  // namespace
 
-Offsets offsets_of(const Axis *axes, int32_t rank, int64_t index) {
-  Offsets offsets;
+int64_t offset_of(const Axis *axes, int32_t rank, Stride stride, int64_t index) {
+  int64_t offset = 0;
   for (int32_t d = rank - 1; d >= 0; --d) {
-    const int64_t position = index % axes[d].extent;
+    offset += index % axes[d].extent * (axes[d].*stride);
     index /= axes[d].extent;
-    offsets.x += position * axes[d].x;
-    offsets.y += position * axes[d].y;
-    offsets.statistic += position * axes[d].statistic;
   }
-  return offsets;
+  return offset;
 }
 
 void gather(void *packed, int64_t step, const void *data, const Stretch &stretch, Storage storage) {
@@ -84,13 +81,19 @@ void scatter(void *data, const Stretch &stretch, const void *packed, int64_t ste
   run(data, stretch, packed, step);
 }
 
-bool is_dense(const Axis *axes, int32_t rank, Stride stride) {
-  int64_t dense = 1;
+int64_t even_step(const Axis *axes, int32_t rank, Stride stride) {
+  if (rank == 0) return 1;
+  const int64_t step = axes[rank - 1].*stride;
+  int64_t next = step;
   for (int32_t d = rank - 1; d >= 0; --d) {
-    if (axes[d].*stride != dense) return false;
-    dense *= axes[d].extent;
+    if (axes[d].*stride != next) return 0;
+    next *= axes[d].extent;
   }
-  return true;
+  return step;
+}
+
+bool is_dense(const Axis *axes, int32_t rank, Stride stride) {
+  return even_step(axes, rank, stride) == 1;
 }
 
 void copy_past_cache(void *to, const void *from, int64_t bytes) {

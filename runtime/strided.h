@@ -9,14 +9,10 @@
 
 namespace halnorm {
 
-// Offsets, in elements, of one position of some axes.
-struct Offsets {
-  int64_t x = 0, y = 0, statistic = 0;
-};
-// Position `index` of the axes, counted with the last axis fastest.
-Offsets offsets_of(const Axis *axes, int32_t rank, int64_t index);
-
 using Stride = int64_t Axis::*;
+
+// Offset, in elements, of position `index` of the axes, counted with the last axis fastest.
+int64_t offset_of(const Axis *axes, int32_t rank, Stride stride, int64_t index);
 
 // Elements [begin, begin + count) of what the axes walk over, counted with the last axis fastest.
 struct Stretch {
@@ -28,6 +24,9 @@ struct Stretch {
 // From data to memory where they are `step` apart, or back.
 void gather(void *packed, int64_t step, const void *data, const Stretch &stretch, Storage storage);
 void scatter(void *data, const Stretch &stretch, const void *packed, int64_t step, Storage storage);
+
+// How far apart the elements are that the axes walk over, if all steps are alike; else 0.
+int64_t even_step(const Axis *axes, int32_t rank, Stride stride);
 
 // True if the axes walk over dense memory in order.
 bool is_dense(const Axis *axes, int32_t rank, Stride stride);

@@ -166,6 +166,7 @@ halnorm_status read_argument(const Argument &argument, View *view) {
   view->name = argument.name;
   view->given = tensor != nullptr;
   if (tensor == nullptr) {
+    view->begin = view->end = 0;
     if (!argument.required) return HALNORM_OK;
     return fail(HALNORM_INVALID_ARGUMENT, "%s: is NULL; expected a tensor", argument.name);
   }
@@ -287,15 +288,26 @@ halnorm_status check_overlaps(const Argument *arguments, int count, const View *
     }
     for (int j = 0; j < count; ++j) {
       const View &other = views[j];
-      // Of two outputs the earlier one is checked with the later.
-      if (!other.given || j == i || (arguments[j].access == Access::write && j < i)) continue;
       if (output.begin >= other.end || other.begin >= output.end) continue;
+      // Of two outputs the earlier one is checked with the later.
+      if (j == i || (arguments[j].access == Access::write && j < i)) continue;
       const bool in_place = arguments[i].in_place_of == j;
       if (in_place && same_tensor(output, other)) continue;
       if (halnorm_status status = check_close_pair(output, other, in_place)) return status;
     }
   }
   return HALNORM_OK;
+}
+
+int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
+
+// Whether a step of `outer` takes every tensor as far as all steps of `inner`.
+bool nests(const Axis &outer, const Axis &inner) {
+  const int64_t n = inner.extent;
+  return outer.x == inner.x * n && outer.dy == inner.dy * n && outer.y == inner.y * n &&
+         outer.gamma == inner.gamma * n && outer.beta == inner.beta * n &&
+         outer.dgamma == inner.dgamma * n && outer.dbeta == inner.dbeta * n &&
+         outer.statistic == inner.statistic * n;
 }
 
 }  // namespace
@@ -323,22 +335,20 @@ int32_t canonicalize(Axis *axes, int32_t rank) {
   int32_t count = 0;
   for (int32_t i = 0; i < rank; ++i) {
     if (axes[i].extent == 1) continue;
-    const Axis axis = axes[i];
-    const int64_t stride = axis.x < 0 ? -axis.x : axis.x;
+    const int64_t stride = magnitude(axes[i].x);
     int32_t at = count++;
-    for (; at > 0 && (axes[at - 1].x < 0 ? -axes[at - 1].x : axes[at - 1].x) < stride; --at) {
-      axes[at] = axes[at - 1];
-    }
+    while (at > 0 && magnitude(axes[at - 1].x) < stride) --at;
+    if (at == i) continue;  // as most are: an Axis is large to copy
+    const Axis axis = axes[i];
+    for (int32_t j = count - 1; j > at; --j) axes[j] = axes[j - 1];
     axes[at] = axis;
   }
   int32_t kept = 0;
   for (int32_t i = 1; i < count; ++i) {
     Axis &outer = axes[kept];
     const Axis &inner = axes[i];
-    const int64_t n = inner.extent;
-    if (outer.x == inner.x * n && outer.y == inner.y * n && outer.gamma == inner.gamma * n &&
-        outer.beta == inner.beta * n && outer.statistic == inner.statistic * n) {
-      const int64_t extent = outer.extent * n;
+    if (nests(outer, inner)) {
+      const int64_t extent = outer.extent * inner.extent;
       outer = inner;
       outer.extent = extent;
     } else {

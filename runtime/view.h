@@ -20,7 +20,10 @@ enum class Role : uint8_t {
   statistic,  // f32, dense
 };
 
-enum class Access : uint8_t { read, write };
+enum class Access : uint8_t {
+  read,
+  write,  // or both, as with the running statistics of training
+};
 
 struct Argument {
   const char *name;  // in halnorm.h
@@ -31,8 +34,8 @@ struct Argument {
   int8_t in_place_of = -1;  // index of the argument that may be the same tensor
 };
 
-// A tensor that is in order by itself. Where an optional argument was not given, only `name` and
-// `given` are set.
+// A tensor that is in order by itself. Where an optional argument was not given, only `name`,
+// `given` and, to an empty range, `begin` and `end` are set.
 struct View {
   const char *name;
   bool given;

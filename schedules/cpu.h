@@ -23,21 +23,30 @@ struct Knobs {
   Halide::GeneratorParam<int> vectors{"vectors", 1, 1, 8};
   // The last pass fetches the rows of the next call meanwhile.
   Halide::GeneratorParam<bool> prefetch{"prefetch", false};
+  // Elements of neighbouring rows that are added while their sums are in registers.
+  Halide::GeneratorParam<int> elements{"elements", 8, 1, 64};
 };
 
 // Fails with a message that names the knob unless rows is a multiple of the divisor.
 void require_multiple(int rows, int divisor, const std::string &meaning);
 
-// Any tree; fails with a message if a knob is not legal for it.
-void schedule_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target);
+// Each fails with a message if a knob is not legal for it.
 
-void schedule_columns(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+// A whole norm over dense rows, in any tree.
+void schedule_norm_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target);
 
-// The parts of long rows: one row, or rows side by side.
-void schedule_chunk_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target);
-void schedule_fold(Roles *roles, const Halide::Target &target);
-void schedule_column_part(Roles *roles, const Knobs &knobs, const Halide::Target &target);
-void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+// Over dense rows: totals of rows of one chunk, chunks of longer ones, their totals; the last pass.
+void schedule_row_totals(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+void schedule_row_chunks(Roles *roles, const Halide::Target &target);
+void schedule_row_fold(Roles *roles, const Halide::Target &target);
+void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+
+// The same over rows that are neighbours.
+void schedule_column_sums(Roles *roles, const Halide::Target &target);
+void schedule_column_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+
+// One dense vector from another.
+void schedule_vector(Roles *roles, const Halide::Target &target);
 
 }  // namespace halnorm
 

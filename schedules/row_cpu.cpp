@@ -20,9 +20,10 @@ int f32_lanes(const Halide::Target &target) { return target.natural_vector_size<
 
 // Rows shorter than the window are read element by element.
 void load_window(const Roles &roles, int vector) {
-  Func window = roles.window;
-  window.bound(roles.vars.w, 0, 2 * kLanes);
-  window.specialize(roles.n >= kLanes).vectorize(roles.vars.w, vector).unroll(roles.vars.w);
+  Func window = roles.window.values;
+  const RVar lane = roles.window.lanes.x;
+  window.store_in(MemoryType::Stack).bound(roles.vars.w, 0, kLanes);
+  window.update().specialize(roles.n >= kLanes).vectorize(lane, vector).unroll(lane);
 }
 
 // Lane sums of a few rows (or of one chunk) at a time, in registers through the whole pass.
@@ -62,8 +63,9 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
       .reorder(pass.groups.x, step, pass.groups.y, roles->vars.row)
       .vectorize(pass.groups.x)
       .unroll(step);
-  if (knobs.prefetch) {
-    groups.prefetch(roles->input, step, roles->vars.row, knobs.rows,
+  for (const Halide::ImageParam &input : roles->inputs) {
+    if (!knobs.prefetch) break;
+    groups.prefetch(input, step, roles->vars.row, knobs.rows,
                     Halide::PrefetchBoundStrategy::NonFaulting);
   }
   output.update(1).vectorize(pass.rest, vector).unroll(pass.rest);
@@ -85,7 +87,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
     func.compute_root().store_in(MemoryType::Stack).bound_storage(row, rows);
   };
 
-  for_all_rows(roles->window);
+  for_all_rows(roles->window.values);
   load_window(*roles, native);
   bool first = true;
   for (Sum &sum : roles->sums) {
@@ -126,7 +128,6 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   }
   roles->statistics.compute_root();
   across_rows(roles->statistics);
-  last_pass_over_rows(roles, knobs, target);
 }
 
 // The sums over chunks and their folds, all of one row.
@@ -148,7 +149,7 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   const Vars &vars = roles->vars;
   Func statistics = roles->statistics, output = roles->output;
   statistics.compute_root();
-  roles->window.compute_root().store_in(MemoryType::Stack).bound_storage(vars.row, knobs.rows);
+  roles->window.values.compute_root().bound_storage(vars.row, knobs.rows);
   load_window(*roles, native);
   for (Func &func : roles->between) {
     func.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
@@ -171,39 +172,48 @@ void schedule_breadth_first(Roles *roles) {
 
 }  // namespace
 
-void schedule_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+void schedule_norm_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   switch (tree) {
     case Tree::one_chunk:
-      return schedule_short_rows(roles, knobs, target);
+      schedule_short_rows(roles, knobs, target);
+      return last_pass_over_rows(roles, knobs, target);
     case Tree::many_chunks:
       return schedule_long_rows(roles, knobs, target);
-    case Tree::columns:
-      return schedule_columns(roles, knobs, target);
     case Tree::any_order:
       return schedule_breadth_first(roles);
   }
 }
 
-void schedule_chunk_sums(Roles *roles, const Knobs &, const Halide::Target &target) {
+void schedule_row_totals(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  schedule_short_rows(roles, knobs, target);
+}
+
+void schedule_row_chunks(Roles *roles, const Halide::Target &target) {
   const int native = f32_lanes(target);
   const Vars &vars = roles->vars;
   Func output = roles->output;
-  roles->window.compute_root().store_in(MemoryType::Stack);
+  roles->window.values.compute_at(output, vars.row);
   load_window(*roles, native);
   output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
   roles->sums[0].partial.compute_at(output, vars.part);
   lanes_in_registers(roles->sums[0], native, vars);
 }
 
-void schedule_fold(Roles *roles, const Halide::Target &target) {
-  Func statistics = roles->statistics;
-  statistics.bound(roles->vars.row, 0, 1);
-  chunks_of_a_row(&roles->sums[0], statistics, f32_lanes(target), roles->vars);
+void schedule_row_fold(Roles *roles, const Halide::Target &target) {
+  chunks_of_a_row(&roles->sums[0], roles->statistics, f32_lanes(target), roles->vars);
 }
 
-void schedule_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
-  roles->output.vectorize(roles->vars.i, vector_of(roles->output, knobs, target),
-                          TailStrategy::GuardWithIf);
+void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  const Var row = roles->vars.row;
+  roles->window.values.compute_root().bound_storage(row, knobs.rows);
+  load_window(*roles, f32_lanes(target));
+  last_pass_over_rows(roles, knobs, target);
+}
+
+void schedule_vector(Roles *roles, const Halide::Target &target) {
+  Func output = roles->output;
+  output.vectorize(roles->vars.i, target.natural_vector_size(output.types()[0]),
+                   TailStrategy::GuardWithIf);
 }
 
 }  // namespace halnorm

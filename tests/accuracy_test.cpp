@@ -9,20 +9,28 @@
 namespace halnorm_test {
 namespace {
 
-// Every combination of the switches of the grammar that parse() takes.
+// Every combination of the switches of the grammar that parse() takes: whatever is optional is
+// absent in some of them.
 std::vector<Problem> option_combinations(Operation operation, Dtype dtype, const char *shape) {
-  constexpr const char *kOptions[] = {"gamma",         "beta",    "statistics",
-                                      "zero_centered", "inplace", "narrow_parameters"};
-  constexpr unsigned kCount = sizeof kOptions / sizeof *kOptions;
-  std::vector<Problem> problems;
-  for (unsigned set = 0; set < 1u << kCount; ++set) {
-    std::string options;
-    for (unsigned i = 0; i < kCount; ++i) {
-      if (set >> i & 1) options += (options.empty() ? "" : ",") + std::string(kOptions[i]);
+  std::vector<const char *> switches;
+  std::string unused;
+  const std::string start = std::string(name(operation)) + ":" + name(dtype) + ":" + shape + ":";
+  for (const char *option : {"gamma", "beta", "statistics", "running", "biased", "dgamma", "dbeta",
+                             "no_dx", "fixed", "zero_centered", "narrow_parameters", "inplace"}) {
+    // Some go with another one only, and gamma, running or dgamma serves as that for each.
+    for (const char *with : {"", ",gamma", ",running", ",dgamma"}) {
+      if (!parse(start + option + with, &unused)) continue;
+      switches.push_back(option);
+      break;
     }
-    std::string unused;
-    const std::optional<Problem> problem = parse(
-        std::string(name(operation)) + ":" + name(dtype) + ":" + shape + ":" + options, &unused);
+  }
+  std::vector<Problem> problems;
+  for (unsigned set = 0; set < 1u << switches.size(); ++set) {
+    std::string options;
+    for (size_t i = 0; i < switches.size(); ++i) {
+      if (set >> i & 1) options += (options.empty() ? "" : ",") + std::string(switches[i]);
+    }
+    const std::optional<Problem> problem = parse(start + options, &unused);
     if (problem) problems.push_back(*problem);
   }
   return problems;
@@ -32,42 +40,68 @@ class Options : public testing::TestWithParam<std::tuple<Operation, Dtype>> {};
 
 TEST_P(Options, EveryCombinationIsAccurate) {
   const auto [operation, dtype] = GetParam();
-  for (const char *shape : {"5x300", "3x1500"}) {
+  Problem of_operation;
+  of_operation.operation = operation;
+  const bool channels = of_operation.has_channels();
+  for (const char *shape : {channels ? "2x6x70" : "5x300", channels ? "1x3x1100" : "3x1500"}) {
     const std::vector<Problem> problems = option_combinations(operation, dtype, shape);
     ASSERT_GE(problems.size(), 12u);
-    for (const Problem &problem : problems) {
+    for (Problem problem : problems) {
+      if (problem.norm() == Norm::group) problem.groups = 3;
+      EXPECT_TRUE(accurate_on_all_targets(problem, RunOptions()));
+      if (!channels) continue;
+      problem.layout = Layout::channels_last;
       EXPECT_TRUE(accurate_on_all_targets(problem, RunOptions()));
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Accuracy, Options, testing::Combine(testing::ValuesIn(kOperations), testing::ValuesIn(kDtypes)),
-    [](const auto &info) {
-      return std::string(name(std::get<0>(info.param))) + "_" + name(std::get<1>(info.param));
-    });
+INSTANTIATE_TEST_SUITE_P(Accuracy, Options,
+                         testing::Combine(testing::ValuesIn(kOperations),
+                                          testing::ValuesIn(kDtypes)),
+                         operation_and_dtype);
 
-class Rows : public testing::TestWithParam<std::tuple<Dtype, const char *>> {};
-
-TEST_P(Rows, AreAccurate) {
-  const auto [dtype, data] = GetParam();
-  std::string error;
-  RunOptions options;
-  const std::optional<Data> parsed = parse_data(data, &error);
-  ASSERT_TRUE(parsed) << error;
-  options.data = *parsed;
-  // bf16 has 8 bits and f16 ends at 65504: there these rows are constant or infinite.
-  if (dtype == Dtype::f16 && std::fabs(options.data.mean) > 65504) {
-    options.data.mean = std::copysign(65504, options.data.mean);
+// Data of kinds that hurt, in every operation.
+class Values : public testing::TestWithParam<std::tuple<Dtype, const char *>> {
+ protected:
+  RunOptions options() const {
+    const auto [dtype, data] = GetParam();
+    std::string error;
+    RunOptions options;
+    const std::optional<Data> parsed = parse_data(data, &error);
+    EXPECT_TRUE(parsed) << error;
+    options.data = *parsed;
+    // bf16 has 8 bits and f16 ends at 65504: there these rows are constant or infinite.
+    if (dtype == Dtype::f16 && std::fabs(options.data.mean) > 65504) {
+      options.data.mean = std::copysign(65504, options.data.mean);
+    }
+    return options;
   }
-  for (int64_t length : {1, 2, 3, 100, 768, 1024, 1025, 5000}) {
-    for (const char *problem :
-         {"layer_norm_forward:f32:1:statistics", "layer_norm_forward:f32:1:gamma,beta,statistics",
-          "rms_norm_forward:f32:1:statistics", "rms_norm_forward:f32:1:gamma,statistics"}) {
-      Problem shaped = must_parse(problem);
-      shaped.dtype = dtype;
-      shaped.shape = {9, length};
-      EXPECT_TRUE(accurate_on_all_targets(shaped, options));
+};
+
+TEST_P(Values, OfRowsAreAccurate) {
+  const Dtype dtype = std::get<0>(GetParam());
+  for (Operation operation : operations(/*with_channels=*/false)) {
+    for (int64_t length : {1, 2, 3, 100, 768, 1024, 1025, 5000}) {
+      const Problem problem = full_problem(operation, dtype, {9, length});
+      EXPECT_TRUE(accurate_on_all_targets(problem, options()));
+      if (problem.is_backward()) continue;
+      Problem plain = problem;
+      plain.gamma = plain.beta = false;
+      EXPECT_TRUE(accurate_on_all_targets(plain, options()));
+    }
+  }
+}
+
+TEST_P(Values, OfChannelsAreAccurate) {
+  const Dtype dtype = std::get<0>(GetParam());
+  for (Operation operation : operations(/*with_channels=*/true)) {
+    for (int64_t length : {1, 3, 100, 1025}) {
+      for (Layout layout : {Layout::dense, Layout::channels_last}) {
+        Problem problem = full_problem(operation, dtype, {3, 10, length});
+        problem.layout = layout;
+        EXPECT_TRUE(accurate_on_all_targets(problem, options()));
+      }
     }
   }
 }
@@ -79,7 +113,7 @@ constexpr const char *kData[] = {
     "constant:-65504", "subnormal",    "extremes",        "special",
 };
 
-INSTANTIATE_TEST_SUITE_P(Accuracy, Rows,
+INSTANTIATE_TEST_SUITE_P(Accuracy, Values,
                          testing::Combine(testing::ValuesIn(kDtypes), testing::ValuesIn(kData)),
                          [](const auto &info) {
                            return std::string(name(std::get<0>(info.param))) + "_" +
@@ -87,11 +121,11 @@ INSTANTIATE_TEST_SUITE_P(Accuracy, Rows,
                          });
 
 TEST(Accuracy, AnyEpsIsHonoured) {
-  for (const char *eps : {"0", "1e-12", "1e-3", "1", "1e6"}) {
+  for (double eps : {0.0, 1e-12, 1e-3, 1.0, 1e6}) {
     for (Operation operation : kOperations) {
       for (Dtype dtype : kDtypes) {
-        const Problem problem = must_parse(std::string(name(operation)) + ":" + name(dtype) +
-                                           ":4x500:gamma,statistics,eps=" + eps);
+        Problem problem = full_problem(operation, dtype, {2, 4, 250});
+        problem.eps = eps;
         EXPECT_TRUE(accurate_on_all_targets(problem, RunOptions()));
       }
     }
@@ -111,25 +145,53 @@ TEST(Accuracy, MeanOfTenMillionCostsNothing) {
   }
 }
 
-TEST(Accuracy, GammaAndBetaMayDifferInDtype) {
-  for (Dtype dtype : {Dtype::f16, Dtype::bf16}) {
-    for (const bool wide_beta : {false, true}) {
-      Problem problem = must_parse("layer_norm_forward:f32:6x900:gamma,beta");
-      problem.dtype = dtype;
-      Tensors tensors(problem, Placement::end_flush);
-      Tensor narrow(dtype, {900}, {1}, 0, Placement::end_flush);
-      (wide_beta ? tensors.gamma : tensors.beta).emplace(std::move(narrow));
-      tensors.fill(Data(), 1);
-      const Expected expected = reference(tensors);
-      ASSERT_EQ(tensors.call(nullptr), HALNORM_OK) << halnorm_last_error();
-      for (int64_t i = 0; i < 6 * 900; ++i) {
-        const double y = static_cast<double>(tensors.y->value(i / 900, i % 900));
-        const size_t at = static_cast<size_t>(i);
-        ASSERT_TRUE(within(y, expected.y[at], expected.y_bound[at]))
-            << name(dtype) << (wide_beta ? " gamma, f32 beta" : " beta, f32 gamma") << ": element "
-            << i << " is " << y << ", expected " << expected.y[at];
+// In the data above only x has them. They concern what shares a statistic with them, and an element
+// of dgamma and dbeta.
+TEST(Accuracy, SpecialValuesOfDyStayWhereTheyBelong) {
+  for (Operation operation : kOperations) {
+    if (!is_backward(operation)) continue;
+    for (Layout layout : {Layout::dense, Layout::transposed}) {
+      for (float value : {NAN, INFINITY, -INFINITY}) {
+        Problem problem = full_problem(operation, Dtype::f32, {5, 6, 40});
+        problem.layout = layout;
+        Tensors tensors(problem, Placement::end_flush);
+        tensors.fill(Data(), 1);
+        tensors.dy->set(13, 17, value);
+        tensors.dy->remember();
+        const Expected expected = reference(tensors);
+        ASSERT_EQ(tensors.call(nullptr), HALNORM_OK) << halnorm_last_error();
+        EXPECT_TRUE(as_expected(&tensors, expected)) << print(problem) << " with " << value;
       }
-      EXPECT_EQ(tensors.damage(), "");
+    }
+  }
+}
+
+// Each of gamma, beta, dgamma and dbeta is f32 or of the dtype of x, whatever the others are.
+void expect_accurate_with_narrow(Operation operation, Dtype dtype, unsigned narrow) {
+  const Problem problem = full_problem(operation, dtype, {2, 6, 90});
+  Tensors tensors(problem, Placement::end_flush);
+  const std::vector<int64_t> shape = problem.parameter_shape();
+  std::optional<Tensor> *const parameters[] = {&tensors.gamma, &tensors.beta, &tensors.dgamma,
+                                               &tensors.dbeta};
+  for (size_t i = 0; i < 4; ++i) {
+    if (!(narrow >> i & 1)) continue;
+    if (!*parameters[i]) return;  // the same as without this bit
+    parameters[i]->emplace(dtype, shape, dense_strides(shape), 0, Placement::end_flush);
+  }
+  tensors.fill(Data(), 1);
+  const Expected expected = reference(tensors);
+  ASSERT_EQ(tensors.call(nullptr), HALNORM_OK) << halnorm_last_error();
+  EXPECT_TRUE(as_expected(&tensors, expected))
+      << print(problem)
+      << ", of the dtype of x (bits 0 to 3: gamma, beta, dgamma, dbeta): " << narrow;
+}
+
+TEST(Accuracy, ParametersMayDifferInDtype) {
+  for (Operation operation : kOperations) {
+    for (Dtype dtype : {Dtype::f16, Dtype::bf16}) {
+      for (unsigned narrow = 0; narrow < 16; ++narrow) {
+        expect_accurate_with_narrow(operation, dtype, narrow);
+      }
     }
   }
 }

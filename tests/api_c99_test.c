@@ -41,6 +41,12 @@ int main(void) {
   expect(fabs(y_data[0][2] - sqrt(1.5)) < 1e-6, "3 of 1, 2, 3 becomes sqrt(3 / 2)");
   expect(fabs(rstd_data[1] - sqrt(3.0 / 32)) < 1e-6, "rstd of -4, 0, 4 is sqrt(3 / 32)");
 
+  expect(halnorm_batch_norm_training(NULL, &x, NULL, NULL, 0.0, 0.1, NULL, NULL, &y, NULL, NULL,
+                                     0) == HALNORM_OK,
+         "halnorm_batch_norm_training succeeds");
+  expect(fabs(y_data[0][0] - 1) < 1e-6 && fabs(y_data[1][0] + 1) < 1e-6,
+         "a channel of 1 and -4 becomes 1 and -1");
+
   expect(halnorm_context_create(&context) == HALNORM_OK, "halnorm_context_create succeeds");
   expect(halnorm_context_set_num_threads(context, 2) == HALNORM_OK, "set_num_threads succeeds");
   expect(halnorm_context_set_parallel_for(context, reverse_order, &calls) == HALNORM_OK,

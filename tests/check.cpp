@@ -18,10 +18,13 @@ namespace {
 
 constexpr char kUsage[] =
     "usage: halnorm_check PROBLEM [--target=T] [--kernel=K] [--threads=N] [--data=D] [--seed=S]\n"
-    "                     [--row=R] [--placement=P]\n"
+    "                     [--part=P] [--placement=P]\n"
     "       halnorm_check --targets\n"
+    "       halnorm_check --operations\n"
     "  PROBLEM is operation:dtype:shape:options, as in layer_norm_forward:f32:64x768:gamma,beta\n"
-    "  N is 0 for all threads; 1, the caller only, is the default\n";
+    "  N is 0 for all threads; 1, the caller only, is the default\n"
+    "  --part: one row (instance, group norm: one sample) alone, where it lies in the batch\n"
+    "  --operations lists a small problem of each operation\n";
 
 // Threads of this process, or -1 where the system does not tell.
 int thread_count() {
@@ -61,8 +64,8 @@ bool parse_flag(std::string_view argument, RunOptions *options, std::string *err
     options->seed = static_cast<uint64_t>(number);
     return true;
   }
-  if (key == "--row" && parse_number(value, &number) && number >= 0) {
-    options->row = number;
+  if (key == "--part" && parse_number(value, &number) && number >= 0) {
+    options->part = number;
     return true;
   }
   if (key == "--data") {
@@ -89,7 +92,15 @@ int print_targets() {
   return 0;
 }
 
+int print_operations() {
+  for (Operation operation : kOperations) {
+    std::printf("%s\n", print(full_problem(operation, Dtype::f32, {3, 4, 70})).c_str());
+  }
+  return 0;
+}
+
 int main(int argc, char **argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--operations") return print_operations();
   if (argc == 2 && std::string_view(argv[1]) == "--targets") return print_targets();
   std::string error = "no problem was given.";
   std::optional<Problem> problem;
@@ -97,9 +108,9 @@ int main(int argc, char **argv) {
   RunOptions options;
   bool understood = problem.has_value();
   for (int i = 2; understood && i < argc; ++i) understood = parse_flag(argv[i], &options, &error);
-  if (understood && options.row >= problem->row_count()) {
+  if (understood && options.part >= problem->part_count()) {
     understood = false;
-    error = "row " + std::to_string(options.row) + " is not one of this problem's.";
+    error = "part " + std::to_string(options.part) + " is not one of this problem's.";
   }
   if (!understood) {
     std::fprintf(stderr, "halnorm_check: %s\n%s", error.c_str(), kUsage);

@@ -24,10 +24,12 @@ class Context : public testing::Test {
     tensors.fill(Data(), 1);
     EXPECT_EQ(tensors.call(context_), HALNORM_OK) << halnorm_last_error();
     std::vector<uint32_t> all;
-    const Tensor &y = tensors.output();
-    for (int64_t row = 0; row < y.rows(); ++row) {
-      for (int64_t i = 0; i < y.row_length(); ++i) {
-        all.push_back(canonical_bits(y.dtype(), y.bits(row, i)));
+    const Expected nothing;
+    for (const Output &output : outputs_of(tensors, nothing)) {
+      for (int64_t row = 0; row < output.actual->rows(); ++row) {
+        for (int64_t i = 0; i < output.actual->row_length(); ++i) {
+          all.push_back(canonical_bits(output.actual->dtype(), output.actual->bits(row, i)));
+        }
       }
     }
     return all;
@@ -40,6 +42,14 @@ constexpr char kSmall[] = "layer_norm_forward:f16:5x300:gamma,beta,narrow_parame
 constexpr char kLarge[] = "layer_norm_forward:f32:600x3000:gamma,beta";
 constexpr char kLongRow[] = "rms_norm_forward:f16:1x300000:gamma,narrow_parameters";
 constexpr char kAcross[] = "layer_norm_forward:f16:2x20x20x80:gamma,beta,layout=channels_first";
+constexpr char kBackward[] = "layer_norm_backward:f32:400x700:gamma,dgamma,dbeta";
+constexpr char kChannels[] =
+    "batch_norm_training:f16:8x20x300:gamma,beta,statistics,running,layout=channels_last";
+constexpr char kChannelsBackward[] =
+    "group_norm_backward:bf16:4x20x300:gamma,dgamma,dbeta,groups=5,narrow_parameters";
+constexpr const char *kProblems[] = {kSmall,    kLarge,    kLongRow,         kAcross,
+                                     kBackward, kChannels, kChannelsBackward};
+constexpr size_t kProblemCount = sizeof kProblems / sizeof *kProblems;
 constexpr halnorm_device kCpu = {HALNORM_CPU, 0};
 
 // A process of its own, since the environment is read once and threads stay once started.
@@ -148,7 +158,7 @@ TEST(Threads, OneStartsNone) {
 #ifndef __linux__
   GTEST_SKIP() << "threads are counted in /proc/self/task, which only Linux has";
 #endif
-  for (const char *problem : {kLarge, kLongRow}) {
+  for (const char *problem : {kLarge, kLongRow, kBackward, kChannels}) {
     const Child child = run_check("HALNORM_TARGET=", problem + std::string(" --threads=1"));
     EXPECT_EQ(child.status, 0) << child.output;
     EXPECT_EQ(line_of(child, "threads started:"), "threads started: 0") << child.output;
@@ -194,7 +204,7 @@ TEST_F(Context, CallersPoolIsUsedUntilItIsTakenBack) {
 }
 
 TEST_F(Context, WorkspaceOfTheCallersIsEnoughAndStaysWithinItsBytes) {
-  for (const char *problem : {kSmall, kAcross, kLongRow}) {
+  for (const char *problem : kProblems) {
     ASSERT_EQ(halnorm_context_set_workspace(context_, kCpu, nullptr, 0), HALNORM_OK);
     const std::vector<uint32_t> expected = bits(problem);
     // Up to the guard page, and at an odd address.
@@ -208,34 +218,35 @@ TEST_F(Context, WorkspaceOfTheCallersIsEnoughAndStaysWithinItsBytes) {
 TEST_F(Context, WorkspaceThatIsTooSmallIsReportedBeforeAnythingIsWritten) {
   char byte;
   ASSERT_EQ(halnorm_context_set_workspace(context_, kCpu, &byte, 1), HALNORM_OK);
-  for (const char *problem : {kSmall, kAcross, kLongRow}) {
+  for (const char *problem : kProblems) {
     Tensors tensors(must_parse(problem), Placement::end_flush);
     tensors.fill(Data(), 1);
-    tensors.output().remember();
     const halnorm_status status = tensors.call(context_);
     if (status == HALNORM_OK) continue;  // needs none
     EXPECT_EQ(status, HALNORM_OUT_OF_MEMORY);
     EXPECT_TRUE(contains_word(halnorm_last_error(), "bytes")) << halnorm_last_error();
-    EXPECT_TRUE(tensors.output().unchanged()) << problem;
+    const Expected nothing;
+    for (const Output &output : outputs_of(tensors, nothing)) {
+      EXPECT_TRUE(output.actual->unchanged()) << problem << ": " << output.name;
+    }
   }
 }
 
 TEST_F(Context, MayBeSharedByEightThreads) {
-  constexpr const char *kProblems[] = {kSmall, kLarge, kLongRow, kAcross};
   std::vector<std::vector<uint32_t>> expected;
   for (const char *problem : kProblems) expected.push_back(bits(problem));
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
   for (size_t t = 0; t < 8; ++t) {
     threads.emplace_back([&, t] {
-      for (size_t i = 0; i < 6; ++i) {
-        const size_t which = (t + i) % 4;
+      for (size_t i = 0; i < kProblemCount; ++i) {
+        const size_t which = (t + i) % kProblemCount;
         if (bits(kProblems[which]) != expected[which]) ++wrong;
       }
     });
   }
   for (std::thread &thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0) << "of 48 calls on 8 threads that share a context";
+  EXPECT_EQ(wrong, 0) << "of " << 8 * kProblemCount << " calls on 8 threads that share a context";
 }
 
 TEST_F(Context, MayBeUsedAfterFork) {

@@ -11,27 +11,42 @@
 namespace halnorm_test {
 namespace {
 
-const std::vector<std::vector<int64_t>> kShapes = {
+const std::vector<std::vector<int64_t>> kRowShapes = {
     {37},        {2100},        {5, 67},       {40, 1100},       {3, 4, 33},
     {2, 70, 65}, {2, 3, 5, 40}, {2, 9, 8, 70}, {2, 3, 2, 5, 17}, {1, 6, 1, 7, 1},
 };
-constexpr Layout kLayouts[] = {Layout::dense,      Layout::padded,   Layout::channels_first,
-                               Layout::transposed, Layout::reversed, Layout::gaps};
+const std::vector<std::vector<int64_t>> kChannelShapes = {
+    {1, 1},      {7, 12},      {70, 33},      {3, 4, 1},        {3, 12, 33},     {2, 5, 1100},
+    {1, 70, 65}, {5, 2, 9, 8}, {2, 36, 5, 7}, {2, 3, 2, 5, 17}, {1, 6, 1, 7, 1},
+};
 
-// Every legal combination of a layout and an axis for one shape.
+// Every axis that the problem may have, or every number of groups up to 3 and one for each channel.
+std::vector<Problem> variants(const Problem &problem) {
+  std::vector<Problem> all;
+  if (!problem.has_channels()) {
+    for (size_t axis = 0; axis < problem.shape.size(); ++axis) {
+      all.push_back(problem);
+      all.back().axis = static_cast<int32_t>(axis);
+    }
+    return all;
+  }
+  const int64_t most = problem.norm() == Norm::group ? problem.shape[1] : 1;
+  for (int64_t groups = 1; groups <= most; ++groups) {
+    if (groups > 3 && groups != most) continue;
+    all.push_back(problem);
+    all.back().groups = groups;
+  }
+  return all;
+}
+
+// Every legal combination of a layout and a variant for one shape.
 std::vector<Problem> problems_of(Operation operation, Dtype dtype,
                                  const std::vector<int64_t> &shape) {
   std::vector<Problem> problems;
   for (Layout layout : kLayouts) {
-    for (size_t axis = 0; axis < shape.size(); ++axis) {
-      Problem problem;
-      problem.operation = operation;
-      problem.dtype = dtype;
-      problem.shape = shape;
-      problem.gamma = problem.statistics = true;
-      problem.beta = operation == Operation::layer_norm_forward;
-      problem.axis = static_cast<int32_t>(axis);
+    for (Problem problem : variants(full_problem(operation, dtype, shape))) {
       problem.layout = layout;
+      if (problem.running && problem.statistic_length() == 1) problem.biased = true;
       std::string unused;
       if (parse(print(problem), &unused)) problems.push_back(problem);
     }
@@ -39,29 +54,22 @@ std::vector<Problem> problems_of(Operation operation, Dtype dtype,
   return problems;
 }
 
-class Layouts : public testing::TestWithParam<std::tuple<Dtype, size_t>> {
+class Layouts : public testing::TestWithParam<std::tuple<Operation, Dtype>> {
  protected:
   std::vector<Problem> problems() const {
-    const auto [dtype, shape] = GetParam();
+    const auto [operation, dtype] = GetParam();
+    Problem of_operation;
+    of_operation.operation = operation;
     std::vector<Problem> all;
-    for (Operation operation : kOperations) {
-      for (const Problem &problem : problems_of(operation, dtype, kShapes[shape])) {
-        all.push_back(problem);
-      }
+    for (const auto &shape : of_operation.has_channels() ? kChannelShapes : kRowShapes) {
+      for (const Problem &problem : problems_of(operation, dtype, shape)) all.push_back(problem);
     }
     return all;
   }
 };
 
 TEST_P(Layouts, AreAccurate) {
-  for (const Problem &problem : problems()) {
-    for (Placement placement :
-         {Placement::end_flush, Placement::start_flush, Placement::odd_offset}) {
-      RunOptions options;
-      options.placement = placement;
-      EXPECT_TRUE(accurate_on_all_targets(problem, options));
-    }
-  }
+  for (const Problem &problem : problems()) EXPECT_TRUE(accurate_at_any_address(problem));
 }
 
 TEST_P(Layouts, InPlaceGivesTheSameBits) {
@@ -75,15 +83,107 @@ TEST_P(Layouts, InPlaceGivesTheSameBits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Layouts,
-                         testing::Combine(testing::ValuesIn(kDtypes),
-                                          testing::Range(size_t{0}, kShapes.size())),
-                         [](const auto &info) {
-                           std::string shape;
-                           for (int64_t extent : kShapes[std::get<1>(info.param)]) {
-                             shape += "_" + std::to_string(extent);
-                           }
-                           return name(std::get<0>(info.param)) + shape;
-                         });
+                         testing::Combine(testing::ValuesIn(kOperations),
+                                          testing::ValuesIn(kDtypes)),
+                         operation_and_dtype);
+
+testing::AssertionResult accurate_call(Tensors *tensors) {
+  tensors->fill(Data(), 1);
+  const Expected expected = reference(*tensors);
+  if (tensors->call(nullptr) != HALNORM_OK) {
+    return testing::AssertionFailure() << print(tensors->problem) << ": " << halnorm_last_error();
+  }
+  const testing::AssertionResult result = as_expected(tensors, expected);
+  if (result) return result;
+  return testing::AssertionFailure() << print(tensors->problem) << ": " << result.message();
+}
+
+// x, dy and the output in a layout each, and so gamma, beta, dgamma and dbeta.
+class MixedLayouts : public testing::TestWithParam<std::tuple<Operation, Dtype>> {};
+
+TEST_P(MixedLayouts, AreAccurate) {
+  const auto [operation, dtype] = GetParam();
+  constexpr Layout kMixed[] = {Layout::dense,      Layout::padded, Layout::channels_last,
+                               Layout::transposed, Layout::gaps,   Layout::reversed};
+  constexpr size_t kCount = sizeof kMixed / sizeof *kMixed;
+  for (const std::vector<int64_t> &shape : {std::vector<int64_t>{3, 10, 70}, {2, 6, 5, 37}}) {
+    const Problem problem = full_problem(operation, dtype, shape);
+    const size_t first_reduced = problem.first_reduced();
+    const std::vector<int64_t> parameter_shape = problem.parameter_shape();
+    for (size_t i = 0; i < kCount; ++i) {
+      Tensors tensors(problem, Placement::end_flush);
+      std::optional<Tensor> *const activations[] = {&tensors.dy, &tensors.y, &tensors.dx};
+      for (size_t t = 0; t < 3; ++t) {
+        if (!*activations[t]) continue;
+        const Layout layout = kMixed[(i + t) % kCount];
+        activations[t]->emplace(dtype, shape, strides_of(layout, shape, first_reduced),
+                                first_reduced, Placement::end_flush);
+      }
+      std::optional<Tensor> *const parameters[] = {&tensors.gamma, &tensors.beta, &tensors.dgamma,
+                                                   &tensors.dbeta};
+      for (size_t t = 0; t < 4; ++t) {
+        if (!*parameters[t]) continue;
+        const Layout layout = (i + t) % 3 == 0   ? Layout::dense
+                              : (i + t) % 3 == 1 ? Layout::gaps
+                                                 : Layout::reversed;
+        parameters[t]->emplace(Dtype::f32, parameter_shape, strides_of(layout, parameter_shape, 0),
+                               0, Placement::end_flush);
+      }
+      EXPECT_TRUE(accurate_call(&tensors)) << "mixture " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, MixedLayouts,
+                         testing::Combine(testing::ValuesIn(kOperations),
+                                          testing::ValuesIn(kDtypes)),
+                         operation_and_dtype);
+
+TEST(Statistics, OfRowsMayKeepTheNormalizedDimensions) {
+  for (Operation operation : operations(/*with_channels=*/false)) {
+    Tensors tensors(full_problem(operation, Dtype::f32, {2, 3, 100}), Placement::end_flush);
+    const std::vector<int64_t> shape = {2, 3, 1};
+    for (std::optional<Tensor> *statistic : {&tensors.mean, &tensors.rstd}) {
+      if (!*statistic) continue;
+      statistic->emplace(Dtype::f32, shape, dense_strides(shape), 3, Placement::end_flush);
+      EXPECT_TRUE(accurate_call(&tensors));
+    }
+  }
+}
+
+TEST(Statistics, MayBeWantedOneByOne) {
+  for (Operation operation : kOperations) {
+    const Problem problem = full_problem(operation, Dtype::f32, {3, 4, 100});
+    if (!problem.statistics) continue;
+    Tensors without_mean(problem, Placement::end_flush),
+        without_rstd(problem, Placement::end_flush);
+    without_mean.mean.reset();
+    without_rstd.rstd.reset();
+    EXPECT_TRUE(accurate_call(&without_mean));
+    EXPECT_TRUE(accurate_call(&without_rstd));
+  }
+}
+
+// One sample in memory for all of the batch, and one element for all of gamma.
+TEST(Inputs, MayOverlapThemselves) {
+  for (Operation operation : kOperations) {
+    for (Layout layout : {Layout::dense, Layout::channels_last}) {
+      const Problem problem = full_problem(operation, Dtype::f32, {3, 4, 30});
+      Tensors tensors(problem, Placement::end_flush);
+      std::vector<int64_t> strides = strides_of(layout, problem.shape, problem.first_reduced());
+      strides[0] = 0;
+      tensors.x =
+          Tensor(Dtype::f32, problem.shape, strides, problem.first_reduced(), Placement::end_flush);
+      if (tensors.dy) {
+        tensors.dy.emplace(Dtype::f32, problem.shape, strides, problem.first_reduced(),
+                           Placement::start_flush);
+      }
+      tensors.gamma.emplace(Dtype::f32, problem.parameter_shape(), std::vector<int64_t>{0}, 0,
+                            Placement::end_flush);
+      EXPECT_TRUE(accurate_call(&tensors));
+    }
+  }
+}
 
 // One f32 LayerNorm whose tensors the tests below bend: 6 rows of 100, gamma, beta, statistics.
 class Bent : public testing::Test {

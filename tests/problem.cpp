@@ -5,26 +5,42 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace halnorm_test {
 namespace {
 
-constexpr Operation kOperations[] = {Operation::layer_norm_forward, Operation::rms_norm_forward};
-constexpr Dtype kDtypes[] = {Dtype::f32, Dtype::f16, Dtype::bf16};
-constexpr Layout kLayouts[] = {Layout::dense,      Layout::padded,   Layout::channels_first,
-                               Layout::transposed, Layout::reversed, Layout::gaps};
+bool has_beta(Operation operation) {
+  return !is_backward(operation) && norm_of(operation) != Norm::rms;
+}
+bool has_dbeta(Operation operation) {
+  return is_backward(operation) && norm_of(operation) != Norm::rms;
+}
+bool saves_statistics(Operation operation) {
+  return !is_backward(operation) && operation != Operation::batch_norm_inference;
+}
+bool is_training(Operation operation) { return operation == Operation::batch_norm_training; }
+bool may_be_fixed(Operation operation) { return operation == Operation::batch_norm_backward; }
+bool is_any(Operation) { return true; }
 
 struct Switch {
   const char *name;
   bool Problem::*member;
+  bool (*fits)(Operation operation);
 };
 constexpr Switch kSwitches[] = {
-    {"gamma", &Problem::gamma},
-    {"beta", &Problem::beta},
-    {"statistics", &Problem::statistics},
-    {"zero_centered", &Problem::zero_centered},
-    {"narrow_parameters", &Problem::narrow_parameters},
-    {"inplace", &Problem::inplace},
+    {"gamma", &Problem::gamma, is_any},
+    {"beta", &Problem::beta, has_beta},
+    {"statistics", &Problem::statistics, saves_statistics},
+    {"running", &Problem::running, is_training},
+    {"biased", &Problem::biased, is_training},
+    {"dgamma", &Problem::dgamma, is_backward},
+    {"dbeta", &Problem::dbeta, has_dbeta},
+    {"no_dx", &Problem::no_dx, is_backward},
+    {"fixed", &Problem::fixed, may_be_fixed},
+    {"zero_centered", &Problem::zero_centered, is_any},
+    {"narrow_parameters", &Problem::narrow_parameters, is_any},
+    {"inplace", &Problem::inplace, is_any},
 };
 
 std::string quoted(std::string_view text) { return "'" + std::string(text) + "'"; }
@@ -60,11 +76,15 @@ std::string parse_shape(std::string_view text, std::vector<int64_t> *shape) {
   return "";
 }
 
+std::string not_taken(std::string_view option, const Problem &problem) {
+  return "option " + quoted(option) + ": " + name(problem.operation) + " does not take it";
+}
+
 std::string parse_option(std::string_view option, Problem *problem) {
   for (const Switch &s : kSwitches) {
     if (option == s.name) {
       problem->*s.member = true;
-      return "";
+      return s.fits(problem->operation) ? "" : not_taken(option, *problem);
     }
   }
   const size_t equals = option.find('=');
@@ -72,6 +92,7 @@ std::string parse_option(std::string_view option, Problem *problem) {
   const std::string_view value =
       equals == std::string_view::npos ? std::string_view() : option.substr(equals + 1);
   if (key == "axis") {
+    if (problem->has_channels()) return not_taken(key, *problem);
     int64_t axis = 0;
     const int64_t rank = static_cast<int64_t>(problem->shape.size());
     if (!parse_number(value, &axis) || axis < -rank || axis >= rank) {
@@ -79,6 +100,21 @@ std::string parse_option(std::string_view option, Problem *problem) {
              " to " + std::to_string(rank - 1);
     }
     problem->axis = static_cast<int32_t>(axis);
+    return "";
+  }
+  if (key == "groups") {
+    if (problem->norm() != Norm::group) return not_taken(key, *problem);
+    if (!parse_number(value, &problem->groups) || problem->groups < 1) {
+      return "groups " + quoted(value) + ": expected a whole number >= 1";
+    }
+    return "";
+  }
+  if (key == "momentum") {
+    if (!is_training(problem->operation)) return not_taken(key, *problem);
+    if (!parse_number(value, &problem->momentum) ||
+        !(problem->momentum >= 0 && problem->momentum <= 1)) {
+      return "momentum " + quoted(value) + ": expected a number from 0 to 1";
+    }
     return "";
   }
   if (key == "eps") {
@@ -98,30 +134,77 @@ std::string parse_option(std::string_view option, Problem *problem) {
   return "option " + quoted(option) + ": expected one of " + names + "axis=K, eps=E, layout=L";
 }
 
+std::string check_shape(const Problem &problem) {
+  if (!problem.has_channels()) return "";
+  const size_t least = problem.norm() == Norm::instance ? 3 : 2;
+  if (problem.shape.size() < least) {
+    return "shape of " + std::to_string(problem.shape.size()) + " dimensions: expected " +
+           std::to_string(least) + " or more, samples x channels x ..., for " +
+           name(problem.operation);
+  }
+  if (problem.shape[1] % problem.groups != 0) {
+    return "groups '" + std::to_string(problem.groups) + "': expected a divisor of the " +
+           std::to_string(problem.shape[1]) + " channels";
+  }
+  return "";
+}
+
+std::string check_layout(const Problem &problem) {
+  const size_t rank = problem.shape.size();
+  const std::string layout = "layout " + quoted(name(problem.layout)) + ": expected ";
+  switch (problem.layout) {
+    case Layout::padded:
+      if (problem.first_reduced() == 0) return layout + "a dimension before the axis";
+      return "";
+    case Layout::channels_first:
+      if (problem.has_channels()) return layout + "another one for " + name(problem.operation);
+      if (rank < 3) return layout + "3 dimensions or more";
+      return "";
+    case Layout::channels_last:
+      if (!problem.has_channels()) return layout + "another one for " + name(problem.operation);
+      if (rank < 3) return layout + "3 dimensions or more";
+      return "";
+    case Layout::transposed:
+      if (rank < 2) return layout + "2 dimensions or more";
+      return "";
+    case Layout::dense:
+    case Layout::reversed:
+    case Layout::gaps:
+      return "";
+  }
+  std::abort();
+}
+
 // Options that would be another problem under a second name are refused: a list must not hold the
 // same problem twice and look as if it covered more.
 std::string check_combination(const Problem &problem) {
-  const size_t rank = problem.shape.size();
-  if (problem.beta && problem.operation == Operation::rms_norm_forward) {
-    return "option 'beta': expected none, rms_norm_forward has no beta";
-  }
+  const bool has_parameters = problem.gamma || problem.beta || problem.dgamma || problem.dbeta;
   if (problem.zero_centered && !problem.gamma) {
     return "option 'zero_centered': expected 'gamma' with it";
   }
-  if (problem.narrow_parameters && !(problem.gamma || problem.beta)) {
-    return "option 'narrow_parameters': expected 'gamma' or 'beta' with it";
+  if (problem.narrow_parameters && !has_parameters) {
+    return problem.is_backward()
+               ? "option 'narrow_parameters': expected 'gamma', 'dgamma' or 'dbeta' with it"
+               : "option 'narrow_parameters': expected 'gamma' or 'beta' with it";
   }
   if (problem.narrow_parameters && problem.dtype == Dtype::f32) {
     return "option 'narrow_parameters': expected dtype f16 or bf16, f32 is the default";
   }
-  if (problem.layout == Layout::padded && problem.first_reduced() == 0) {
-    return "layout 'padded': expected a dimension before the axis";
+  if (problem.no_dx && !(problem.dgamma || problem.dbeta)) {
+    return "option 'no_dx': expected 'dgamma' or 'dbeta' with it";
   }
-  if (problem.layout == Layout::channels_first && rank < 3) {
-    return "layout 'channels_first': expected 3 dimensions or more";
+  if (problem.no_dx && problem.inplace) {
+    return "option 'inplace': expected no 'no_dx' with it";
   }
-  if (problem.layout == Layout::transposed && rank < 2) {
-    return "layout 'transposed': expected 2 dimensions or more";
+  if (problem.biased && !problem.running) {
+    return "option 'biased': expected 'running' with it";
+  }
+  if (problem.momentum != Problem().momentum && !problem.running) {
+    return "option 'momentum': expected 'running' with it";
+  }
+  if (problem.running && !problem.biased && problem.statistic_length() == 1) {
+    return "option 'running': expected 'biased' with it, a channel of one element has no unbiased "
+           "variance";
   }
   return "";
 }
@@ -147,7 +230,16 @@ std::string parse_parts(std::string_view text, Problem *problem) {
       if (!wrong.empty()) return wrong;
     }
   }
-  return check_combination(*problem);
+  wrong = check_shape(*problem);
+  if (wrong.empty()) wrong = check_layout(*problem);
+  if (wrong.empty()) wrong = check_combination(*problem);
+  return wrong;
+}
+
+int64_t product(const std::vector<int64_t> &shape, size_t begin, size_t end) {
+  int64_t count = 1;
+  for (size_t d = begin; d < end; ++d) count *= shape[d];
+  return count;
 }
 
 template <typename Number>
@@ -159,28 +251,113 @@ bool parse_whole(std::string_view text, Number *value) {
 
 }  // namespace
 
+Norm norm_of(Operation operation) {
+  switch (operation) {
+    case Operation::layer_norm_forward:
+    case Operation::layer_norm_backward:
+      return Norm::layer;
+    case Operation::rms_norm_forward:
+    case Operation::rms_norm_backward:
+      return Norm::rms;
+    case Operation::instance_norm_forward:
+    case Operation::instance_norm_backward:
+      return Norm::instance;
+    case Operation::group_norm_forward:
+    case Operation::group_norm_backward:
+      return Norm::group;
+    case Operation::batch_norm_inference:
+    case Operation::batch_norm_training:
+    case Operation::batch_norm_backward:
+      return Norm::batch;
+  }
+  std::abort();
+}
+
+bool is_backward(Operation operation) {
+  return operation == Operation::layer_norm_backward || operation == Operation::rms_norm_backward ||
+         operation == Operation::instance_norm_backward ||
+         operation == Operation::group_norm_backward || operation == Operation::batch_norm_backward;
+}
+
 size_t Problem::first_reduced() const {
+  if (has_channels()) return 2;
   return axis < 0 ? shape.size() - static_cast<size_t>(-axis) : static_cast<size_t>(axis);
 }
 
-int64_t Problem::row_count() const {
-  int64_t count = 1;
-  for (size_t d = 0; d < first_reduced(); ++d) count *= shape[d];
-  return count;
+int64_t Problem::row_count() const { return product(shape, 0, first_reduced()); }
+
+int64_t Problem::row_length() const { return product(shape, first_reduced(), shape.size()); }
+
+std::vector<int64_t> Problem::parameter_shape() const {
+  if (has_channels()) return {shape[1]};
+  return {shape.begin() + static_cast<ptrdiff_t>(first_reduced()), shape.end()};
 }
 
-int64_t Problem::row_length() const {
-  int64_t length = 1;
-  for (size_t d = first_reduced(); d < shape.size(); ++d) length *= shape[d];
-  return length;
+std::vector<int64_t> Problem::statistic_shape() const {
+  switch (norm()) {
+    case Norm::layer:
+    case Norm::rms:
+    case Norm::instance:
+      return {shape.begin(), shape.begin() + static_cast<ptrdiff_t>(first_reduced())};
+    case Norm::group:
+      return {shape[0], groups};
+    case Norm::batch:
+      return {shape[1]};
+  }
+  std::abort();
 }
+
+int64_t Problem::statistic_count() const {
+  const std::vector<int64_t> extents = statistic_shape();
+  return product(extents, 0, extents.size());
+}
+
+int64_t Problem::statistic_length() const {
+  if (norm() == Norm::group) return shape[1] / groups * row_length();
+  return norm() == Norm::batch ? shape[0] * row_length() : row_length();
+}
+
+int64_t Problem::statistic_of(int64_t row) const {
+  if (norm() == Norm::group) return row / (shape[1] / groups);
+  return norm() == Norm::batch ? row % shape[1] : row;
+}
+
+int64_t Problem::place_in_statistic(int64_t row, int64_t element) const {
+  if (norm() == Norm::group) return row % (shape[1] / groups) * row_length() + element;
+  return norm() == Norm::batch ? row / shape[1] * row_length() + element : element;
+}
+
+size_t Problem::part_rank() const {
+  if (!has_channels()) return first_reduced();
+  return norm() == Norm::batch && operation != Operation::batch_norm_inference ? 0 : 1;
+}
+
+int64_t Problem::part_count() const { return product(shape, 0, part_rank()); }
 
 const char *name(Operation operation) {
   switch (operation) {
     case Operation::layer_norm_forward:
       return "layer_norm_forward";
+    case Operation::layer_norm_backward:
+      return "layer_norm_backward";
     case Operation::rms_norm_forward:
       return "rms_norm_forward";
+    case Operation::rms_norm_backward:
+      return "rms_norm_backward";
+    case Operation::instance_norm_forward:
+      return "instance_norm_forward";
+    case Operation::instance_norm_backward:
+      return "instance_norm_backward";
+    case Operation::group_norm_forward:
+      return "group_norm_forward";
+    case Operation::group_norm_backward:
+      return "group_norm_backward";
+    case Operation::batch_norm_inference:
+      return "batch_norm_inference";
+    case Operation::batch_norm_training:
+      return "batch_norm_training";
+    case Operation::batch_norm_backward:
+      return "batch_norm_backward";
   }
   std::abort();
 }
@@ -205,6 +382,8 @@ const char *name(Layout layout) {
       return "padded";
     case Layout::channels_first:
       return "channels_first";
+    case Layout::channels_last:
+      return "channels_last";
     case Layout::transposed:
       return "transposed";
     case Layout::reversed:
@@ -213,6 +392,21 @@ const char *name(Layout layout) {
       return "gaps";
   }
   std::abort();
+}
+
+Problem full_problem(Operation operation, Dtype dtype, std::vector<int64_t> shape) {
+  Problem problem;
+  problem.operation = operation;
+  problem.dtype = dtype;
+  problem.shape = std::move(shape);
+  problem.gamma = true;
+  problem.beta = has_beta(operation);
+  problem.statistics = saves_statistics(operation);
+  problem.running = is_training(operation);
+  problem.dgamma = is_backward(operation);
+  problem.dbeta = has_dbeta(operation);
+  if (problem.norm() == Norm::group && problem.shape[1] % 2 == 0) problem.groups = 2;
+  return problem;
 }
 
 std::optional<Problem> parse(std::string_view text, std::string *error) {
@@ -243,6 +437,12 @@ std::string print(const Problem &problem) {
     if (problem.*s.member) options.push_back(s.name);
   }
   if (problem.axis != defaults.axis) options.push_back("axis=" + std::to_string(problem.axis));
+  if (problem.groups != defaults.groups) {
+    options.push_back("groups=" + std::to_string(problem.groups));
+  }
+  if (problem.momentum != defaults.momentum) {
+    options.push_back("momentum=" + print_number(problem.momentum));
+  }
   if (problem.eps != defaults.eps) options.push_back("eps=" + print_number(problem.eps));
   if (problem.layout != defaults.layout) {
     options.push_back("layout=" + std::string(name(problem.layout)));

@@ -8,8 +8,6 @@
 #include <cstdio>
 #include <cstring>
 
-#include "reference.h"
-
 namespace halnorm_test {
 namespace {
 
@@ -66,10 +64,10 @@ class Session {
   Session &operator=(const Session &) = delete;
 
   // The status of the call, or of what was refused before it.
-  halnorm_status call(Tensors *tensors, int64_t row) {
+  halnorm_status call(Tensors *tensors, int64_t part) {
     if (status_ != HALNORM_OK) return status_;
     std::fesetround(rounding_);
-    const halnorm_status status = tensors->call(context_, row);
+    const halnorm_status status = tensors->call(context_, part);
     std::fesetround(FE_TONEAREST);
     return status;
   }
@@ -80,20 +78,40 @@ class Session {
   const int rounding_;
 };
 
-void append_bits(const Tensor &tensor, int64_t row, std::vector<uint32_t> *bits) {
-  for (int64_t i = 0; i < tensor.row_length(); ++i) {
-    bits->push_back(canonical_bits(tensor.dtype(), tensor.bits(row, i)));
-  }
-}
-
-// The rows that a run with these options writes: [first, last).
+// Rows of a tensor: [first, last).
 struct RowRange {
   int64_t first, last;
 };
 
-RowRange rows_of(const Tensors &tensors, const RunOptions &options) {
-  if (options.row == kAllRows) return {0, tensors.x.rows()};
-  return {options.row, options.row + 1};
+RowRange rows_of_part(const Problem &problem, const Output &output, int64_t part) {
+  const int64_t all =
+      output.extent == Extent::elements ? problem.row_count() : problem.statistic_count();
+  const int64_t each = all / problem.part_count();
+  return {part * each, (part + 1) * each};
+}
+
+// The rows that a run with these options writes.
+RowRange rows_written(const Problem &problem, const Output &output, int64_t part) {
+  if (part == kAllParts) return {0, output.actual->rows()};
+  if (output.extent == Extent::whole) return {0, 0};
+  return rows_of_part(problem, output, part);
+}
+
+void append_bits(const Tensor &tensor, RowRange rows, std::vector<uint32_t> *bits) {
+  for (int64_t row = rows.first; row < rows.last; ++row) {
+    for (int64_t i = 0; i < tensor.row_length(); ++i) {
+      bits->push_back(canonical_bits(tensor.dtype(), tensor.bits(row, i)));
+    }
+  }
+}
+
+void append_part(const Problem &problem, const std::vector<Output> &outputs, int64_t part,
+                 std::vector<uint32_t> *bits) {
+  // Problems without elements may have no parts; then these outputs have no bits either.
+  for (const Output &output : outputs) {
+    if (output.extent == Extent::whole) continue;
+    append_bits(*output.actual, rows_of_part(problem, output, part), bits);
+  }
 }
 
 std::string format(const char *pattern, double a, double b, double c) {
@@ -103,38 +121,29 @@ std::string format(const char *pattern, double a, double b, double c) {
 }
 
 // Returns the first element that is off, in words; `report` may be null.
-std::string compare(const char *what, const Tensor &actual, RowRange rows,
-                    const std::vector<double> &expected, const std::vector<double> &bound,
-                    Report *report) {
+std::string compare(const Output &output, RowRange rows, Report *report) {
   std::string failure;
   double worst_ratio = -1;
+  const int64_t length = output.actual->row_length();
   for (int64_t row = rows.first; row < rows.last; ++row) {
-    for (int64_t i = 0; i < actual.row_length(); ++i) {
-      const size_t at = static_cast<size_t>(row * actual.row_length() + i);
-      const double value = static_cast<double>(actual.value(row, i));
-      if (failure.empty() && !within(value, expected[at], bound[at])) {
-        failure = std::string(what) + " row " + std::to_string(row) + " element " +
+    for (int64_t i = 0; i < length; ++i) {
+      const size_t at = static_cast<size_t>(row * length + i);
+      const double value = static_cast<double>(output.actual->value(row, i));
+      const double expected = (*output.expected)[at], bound = (*output.bound)[at];
+      if (failure.empty() && !within(output, at)) {
+        failure = std::string(output.name) + " row " + std::to_string(row) + " element " +
                   std::to_string(i) +
-                  format(": is %.9g, expected %.9g within %.3g", value, expected[at], bound[at]);
+                  format(": is %.9g, expected %.9g within %.3g", value, expected, bound);
       }
-      const double error = std::fabs(value - expected[at]);
-      if (report != nullptr && error > worst_ratio * bound[at]) {
-        worst_ratio = error / bound[at];
+      const double error = std::fabs(value - expected);
+      if (report != nullptr && error > worst_ratio * bound) {
+        worst_ratio = error / bound;
         report->worst_error = error;
-        report->worst_bound = bound[at];
+        report->worst_bound = bound;
       }
     }
   }
   return failure;
-}
-
-// "NaN or infinity makes what the formula says": of a mean that is not finite only that it is not
-// finite is checked, since its high and low part may be opposite infinities.
-void release_special_means(const Tensor &actual, std::vector<double> *expected) {
-  for (size_t i = 0; i < expected->size(); ++i) {
-    const double value = static_cast<double>(actual.value(static_cast<int64_t>(i), 0));
-    if (!std::isfinite((*expected)[i]) && !std::isfinite(value)) (*expected)[i] = value;
-  }
 }
 
 std::vector<std::string> targets(bool usable) {
@@ -158,7 +167,7 @@ std::string command(const Problem &problem, const RunOptions &options) {
   if (options.threads != defaults.threads) text += " --threads=" + std::to_string(options.threads);
   if (print(options.data) != print(defaults.data)) text += " --data=" + print(options.data);
   if (options.seed != defaults.seed) text += " --seed=" + std::to_string(options.seed);
-  if (options.row != defaults.row) text += " --row=" + std::to_string(options.row);
+  if (options.part != defaults.part) text += " --part=" + std::to_string(options.part);
   if (options.placement != defaults.placement) {
     text += " --placement=" + std::string(name(options.placement));
   }
@@ -170,42 +179,55 @@ Result run(const Problem &problem, const RunOptions &options) {
   tensors.fill(options.data, options.seed);
   const FaultReporter reporter(command(problem, options));
   Session session(options);
-  Result result = {session.call(&tensors, options.row), "", "", {}};
+  Result result = {session.call(&tensors, options.part), "", "", {}, 0};
   if (result.status != HALNORM_OK) {
     result.error = halnorm_last_error();
     return result;
   }
   result.kernel = halnorm_last_kernel();
-  const RowRange rows = rows_of(tensors, options);
-  for (int64_t row = rows.first; row < rows.last; ++row) {
-    append_bits(tensors.output(), row, &result.bits);
-    if (tensors.mean) append_bits(*tensors.mean, row, &result.bits);
-    if (tensors.rstd) append_bits(*tensors.rstd, row, &result.bits);
+  const Expected nothing;
+  const std::vector<Output> outputs = outputs_of(tensors, nothing);
+  if (options.part != kAllParts) {
+    append_part(problem, outputs, options.part, &result.bits);
+    result.bits_of_part = result.bits.size();
+    return result;
+  }
+  for (int64_t part = 0; part < problem.part_count(); ++part) {
+    append_part(problem, outputs, part, &result.bits);
+    if (part == 0) result.bits_of_part = result.bits.size();
+  }
+  for (const Output &output : outputs) {
+    if (output.extent != Extent::whole) continue;
+    append_bits(*output.actual, {0, output.actual->rows()}, &result.bits);
   }
   return result;
 }
 
-Report check(const Problem &problem, const RunOptions &options) {
+Expected expected_of(const Problem &problem, const RunOptions &options) {
   Tensors tensors(problem, options.placement);
   tensors.fill(options.data, options.seed);
-  Expected expected = reference(tensors);
-  const RowRange rows = rows_of(tensors, options);
+  return reference(tensors);
+}
+
+Report check(const Problem &problem, const RunOptions &options) {
+  return check(problem, options, expected_of(problem, options));
+}
+
+Report check(const Problem &problem, const RunOptions &options, const Expected &expected) {
+  Tensors tensors(problem, options.placement);
+  tensors.fill(options.data, options.seed);
   Report report;
   const FaultReporter reporter(command(problem, options));
   Session session(options);
-  if (session.call(&tensors, options.row) != HALNORM_OK) {
+  if (session.call(&tensors, options.part) != HALNORM_OK) {
     report.failure = "refused: " + std::string(halnorm_last_error());
   } else {
     report.kernel = halnorm_last_kernel();
-    report.failure = compare("y", tensors.output(), rows, expected.y, expected.y_bound, &report);
-    if (report.failure.empty() && tensors.mean) {
-      release_special_means(*tensors.mean, &expected.mean);
-      report.failure =
-          compare("mean", *tensors.mean, rows, expected.mean, expected.mean_bound, nullptr);
-    }
-    if (report.failure.empty() && tensors.rstd) {
-      report.failure =
-          compare("rstd", *tensors.rstd, rows, expected.rstd, expected.rstd_bound, nullptr);
+    Report *first = &report;
+    for (const Output &output : outputs_of(tensors, expected)) {
+      if (!report.failure.empty()) break;
+      report.failure = compare(output, rows_written(problem, output, options.part), first);
+      first = nullptr;
     }
     if (report.failure.empty()) report.failure = tensors.damage();
   }

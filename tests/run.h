@@ -11,6 +11,7 @@
 
 #include "halnorm.h"
 #include "problem.h"
+#include "reference.h"
 #include "tensors.h"
 
 namespace halnorm_test {
@@ -21,7 +22,7 @@ struct RunOptions {
   int32_t threads = 1;
   Data data;
   uint64_t seed = 1;
-  int64_t row = kAllRows;  // or one row alone, where it lies in the batch
+  int64_t part = kAllParts;  // or one row or sample alone, where it lies in the batch
   Placement placement = Placement::end_flush;
   // What a command line cannot say: a pool and a rounding mode of the caller's.
   halnorm_parallel_for parallel_for = nullptr;
@@ -34,9 +35,12 @@ std::string command(const Problem &problem, const RunOptions &options);
 
 struct Result {
   halnorm_status status;
-  std::string error;           // the library's, when the status is not HALNORM_OK
-  std::string kernel;          // what halnorm_last_kernel() said
-  std::vector<uint32_t> bits;  // of y, mean and rstd, row by row; all NaNs made one
+  std::string error;   // the library's, when the status is not HALNORM_OK
+  std::string kernel;  // what halnorm_last_kernel() said
+  // Of y, mean and rstd, or of dx, part by part; after them running_mean, running_var, dgamma and
+  // dbeta. All NaNs are made one.
+  std::vector<uint32_t> bits;
+  size_t bits_of_part = 0;  // how many of them each part has
 };
 
 Result run(const Problem &problem, const RunOptions &options);
@@ -44,10 +48,15 @@ Result run(const Problem &problem, const RunOptions &options);
 struct Report {
   std::string failure;  // empty when all is within the bound; ends in the command that repeats it
   std::string kernel;
-  double worst_error = 0, worst_bound = 0;  // of y, where error / bound is largest
+  // Of the first output (y, or of a backward dx), where error / bound is largest.
+  double worst_error = 0, worst_bound = 0;
 };
 
 Report check(const Problem &problem, const RunOptions &options);
+
+// The same in two steps: what is expected depends on the problem, the data and the seed only.
+Expected expected_of(const Problem &problem, const RunOptions &options);
+Report check(const Problem &problem, const RunOptions &options, const Expected &expected);
 
 std::vector<std::string> usable_targets();
 std::vector<std::string> unusable_targets();

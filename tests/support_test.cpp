@@ -18,11 +18,23 @@ TEST(Grammar, RoundTrips) {
            "inplace,axis=1,eps=0.001,layout=channels_first",
            "rms_norm_forward:f32:0x4:eps=0,layout=padded",
            "rms_norm_forward:f32:3x4:eps=1e-12,layout=transposed",
+           "layer_norm_backward:f32:4096x768:gamma,dgamma,dbeta",
+           "rms_norm_backward:bf16:2x3x4:gamma,dgamma,zero_centered,narrow_parameters,axis=1",
+           "instance_norm_forward:f32:2x3x4:gamma,beta,statistics,layout=channels_last",
+           "instance_norm_backward:f16:2x3x4x5:dgamma,dbeta,no_dx,narrow_parameters",
+           "group_norm_forward:f32:2x6:statistics,groups=3,layout=padded",
+           "group_norm_backward:bf16:2x320x64x64:gamma,dgamma,dbeta,groups=32",
+           "batch_norm_inference:f32:2x3x5:gamma,beta,inplace,layout=gaps",
+           "batch_norm_training:f32:32x64x56x56:gamma,beta,statistics,running,layout=channels_last",
+           "batch_norm_training:f32:1x3:running,biased,momentum=0.25",
+           "batch_norm_backward:f32:2x3:gamma,dgamma,fixed,inplace,layout=transposed",
        }) {
     EXPECT_EQ(print(must_parse(text)), text);
   }
   EXPECT_EQ(print(must_parse("layer_norm_forward:f32:2x3:beta,gamma,axis=-1,layout=dense")),
             "layer_norm_forward:f32:2x3:gamma,beta");
+  EXPECT_EQ(print(must_parse("group_norm_forward:f32:2x3:groups=1")),
+            "group_norm_forward:f32:2x3:");
 }
 
 TEST(Grammar, SaysWhatIsWrongWhere) {
@@ -30,7 +42,8 @@ TEST(Grammar, SaysWhatIsWrongWhere) {
     const char *text, *message;
   } cases[] = {
       {"layer_norm_forward:f32:64", "3 parts between colons"},
-      {"layernorm:f32:64x768:", "operation 'layernorm': expected one of layer_norm_forward, rms"},
+      {"layernorm:f32:64x768:",
+       "operation 'layernorm': expected one of layer_norm_forward, layer_norm_"},
       {"layer_norm_forward:f64:64x768:", "dtype 'f64': expected one of f32, f16, bf16"},
       {"layer_norm_forward:f32:64x:", "extent '' of shape '64x'"},
       {"layer_norm_forward:f32:64x-1:", "extent '-1' of shape '64x-1'"},
@@ -42,7 +55,33 @@ TEST(Grammar, SaysWhatIsWrongWhere) {
       {"layer_norm_forward:f32:4x5:eps=-1", "eps '-1': expected a finite number >= 0"},
       {"layer_norm_forward:f32:4x5:eps=nan", "eps 'nan'"},
       {"layer_norm_forward:f32:4x5:layout=nchw", "layout 'nchw': expected one of dense, padded"},
-      {"rms_norm_forward:f32:4x5:beta", "rms_norm_forward has no beta"},
+      {"layer_norm_forward:f32:4x5:layout=channels_last", "expected another one for layer_norm"},
+      {"rms_norm_forward:f32:4x5:beta", "option 'beta': rms_norm_forward does not take it"},
+      {"rms_norm_backward:f32:4x5:dbeta", "option 'dbeta': rms_norm_backward does not take it"},
+      {"layer_norm_forward:f32:4x5:dgamma", "option 'dgamma': layer_norm_forward does not take it"},
+      {"layer_norm_backward:f32:4x5:beta", "option 'beta': layer_norm_backward does not take it"},
+      {"layer_norm_backward:f32:4x5:statistics", "'statistics': layer_norm_backward does not"},
+      {"layer_norm_backward:f32:4x5:fixed", "option 'fixed': layer_norm_backward does not take it"},
+      {"layer_norm_backward:f32:4x5:no_dx", "expected 'dgamma' or 'dbeta' with it"},
+      {"layer_norm_backward:f32:4x5:dgamma,no_dx,inplace", "expected no 'no_dx' with it"},
+      {"layer_norm_backward:f16:4x5:narrow_parameters", "expected 'gamma', 'dgamma' or 'dbeta'"},
+      {"layer_norm_forward:f32:4x6:groups=2", "option 'groups': layer_norm_forward does not take"},
+      {"layer_norm_forward:f32:4x6:momentum=0.5", "option 'momentum': layer_norm_forward does not"},
+      {"instance_norm_forward:f32:4x5:", "shape of 2 dimensions: expected 3 or more"},
+      {"instance_norm_forward:f32:4x5x6:axis=1", "'axis': instance_norm_forward does not take it"},
+      {"instance_norm_forward:f32:4x5x6:layout=channels_first",
+       "expected another one for instance"},
+      {"group_norm_forward:f32:4:", "shape of 1 dimensions: expected 2 or more"},
+      {"group_norm_forward:f32:4x5:layout=channels_last", "expected 3 dimensions or more"},
+      {"group_norm_forward:f32:4x6:groups=4", "groups '4': expected a divisor of the 6 channels"},
+      {"group_norm_backward:f32:4x6:groups=0", "groups '0': expected a whole number >= 1"},
+      {"batch_norm_inference:f32:4x6:statistics", "batch_norm_inference does not take it"},
+      {"batch_norm_inference:f32:4x6:running", "batch_norm_inference does not take it"},
+      {"batch_norm_training:f32:4x6:biased", "expected 'running' with it"},
+      {"batch_norm_training:f32:4x6:momentum=0.5", "expected 'running' with it"},
+      {"batch_norm_training:f32:4x6:running,momentum=1.5",
+       "momentum '1.5': expected a number from"},
+      {"batch_norm_training:f32:1x6:running", "expected 'biased' with it"},
       {"rms_norm_forward:f32:4x5:zero_centered", "expected 'gamma' with it"},
       {"rms_norm_forward:f32:4x5:gamma,narrow_parameters", "expected dtype f16 or bf16"},
       {"rms_norm_forward:f32:4x5:axis=0,layout=padded", "expected a dimension before the axis"},
@@ -54,6 +93,50 @@ TEST(Grammar, SaysWhatIsWrongWhere) {
     EXPECT_NE(error.find(c.text), std::string::npos) << error;
     EXPECT_NE(error.find(c.message), std::string::npos) << error;
   }
+}
+
+TEST(Grammar, NamesEachOperationOnce) {
+  for (Operation operation : kOperations) {
+    const std::string text = std::string(name(operation)) + ":f16:3x4x5:gamma";
+    EXPECT_EQ(print(must_parse(text)), text);
+    const std::string full = print(full_problem(operation, Dtype::f16, {3, 4, 5}));
+    EXPECT_EQ(print(must_parse(full)), full);
+  }
+}
+
+// Where elements, rows, statistics and parts lie to each other: the numbers of each statistic run
+// from 0 to its length, and each part holds as many statistics as the next.
+TEST(Grammar, StatisticsDivideTheElements) {
+  for (const char *text : {
+           "layer_norm_forward:f32:2x3x4x5:axis=2",
+           "instance_norm_forward:f32:2x6x4x5:",
+           "group_norm_forward:f32:2x6x4x5:groups=3",
+           "group_norm_forward:f32:2x6:groups=1",
+           "batch_norm_training:f32:2x6x4x5:",
+           "batch_norm_inference:f32:7x3:",
+       }) {
+    const Problem problem = must_parse(text);
+    const int64_t length = problem.statistic_length();
+    std::vector<int> seen(static_cast<size_t>(problem.statistic_count() * length));
+    ASSERT_EQ(static_cast<int64_t>(seen.size()), problem.row_count() * problem.row_length())
+        << text;
+    for (int64_t row = 0; row < problem.row_count(); ++row) {
+      for (int64_t i = 0; i < problem.row_length(); ++i) {
+        const int64_t place = problem.place_in_statistic(row, i);
+        ASSERT_LT(place, length) << text;
+        ++seen[static_cast<size_t>(problem.statistic_of(row) * length + place)];
+      }
+    }
+    for (int count : seen) ASSERT_EQ(count, 1) << text;
+    EXPECT_EQ(problem.row_count() % problem.part_count(), 0) << text;
+  }
+  const Problem group = must_parse("group_norm_forward:f32:2x6x4:groups=3");
+  EXPECT_EQ(group.statistic_of(9), 4);           // channel 3 of sample 1: its group 1
+  EXPECT_EQ(group.place_in_statistic(9, 2), 6);  // the second channel of that group
+  EXPECT_EQ(group.parameter_of(9, 2), 3);
+  EXPECT_EQ(group.part_count(), 2);
+  EXPECT_EQ(must_parse("batch_norm_training:f32:2x6x4:").part_count(), 1);
+  EXPECT_EQ(must_parse("batch_norm_inference:f32:2x6x4:").part_count(), 2);
 }
 
 TEST(Grammar, DataRoundTrips) {
@@ -154,6 +237,43 @@ TEST(Reference, IsRightWhereTheAnswerIsKnown) {
   EXPECT_DOUBLE_EQ(rms.y[1], 3 * 11 / 5.0);
 }
 
+// Two channels of two samples: x is 1, 3 and 2, 6, so that xhat is -1 and 1.
+TEST(Reference, IsRightForABatchOfTwo) {
+  const float x[] = {1, 2, 3, 6};
+  Tensors training(must_parse("batch_norm_training:f32:2x2:statistics,running,momentum=0.5,eps=0"),
+                   Placement::end_flush);
+  training.fill(Data(), 1);
+  for (int64_t row = 0; row < 4; ++row) training.x.set(row, 0, x[row]);
+  training.running_mean->set_all(10);
+  training.running_var->set_all(6);
+  const Expected forward = reference(training);
+  EXPECT_EQ(forward.mean, (std::vector<double>{2, 4}));
+  EXPECT_EQ(forward.rstd, (std::vector<double>{1, 0.5}));
+  EXPECT_EQ(forward.y, (std::vector<double>{-1, -1, 1, 1}));
+  EXPECT_EQ(forward.running_mean, (std::vector<double>{6, 7}));
+  EXPECT_EQ(forward.running_var, (std::vector<double>{4, 7}));  // unbiased: 2 and 8
+
+  Tensors backward(must_parse("batch_norm_backward:f32:2x2:gamma,dgamma,dbeta,fixed,eps=0"),
+                   Placement::end_flush);
+  backward.fill(Data(), 1);
+  for (int64_t row = 0; row < 4; ++row) {
+    backward.x.set(row, 0, x[row]);
+    backward.dy->set(row, 0, static_cast<float>(row + 1));
+  }
+  backward.gamma->set_all(3);
+  for (int64_t channel = 0; channel < 2; ++channel) {
+    backward.mean->set(channel, 0, static_cast<float>(forward.mean[static_cast<size_t>(channel)]));
+    backward.rstd->set(channel, 0, static_cast<float>(forward.rstd[static_cast<size_t>(channel)]));
+  }
+  const Expected fixed = reference(backward);
+  EXPECT_EQ(fixed.y, (std::vector<double>{3, 3, 9, 6}));
+  EXPECT_EQ(fixed.dgamma, (std::vector<double>{-1 + 3, -2 + 4}));
+  EXPECT_EQ(fixed.dbeta, (std::vector<double>{1 + 3, 2 + 4}));
+  // A norm of two elements gives -1 and 1 whatever they are.
+  backward.problem.fixed = false;
+  EXPECT_EQ(reference(backward).y, (std::vector<double>{0, 0, 0, 0}));
+}
+
 TEST(Reference, BoundsAreTight) {
   Tensors tensors(must_parse("layer_norm_forward:f32:1x1024:"), Placement::end_flush);
   tensors.fill(Data(), 1);
@@ -162,6 +282,13 @@ TEST(Reference, BoundsAreTight) {
     EXPECT_LT(expected.y_bound[i], 1e-5);
     EXPECT_GT(expected.y_bound[i], 1e-8);
   }
+  Tensors backward(must_parse("layer_norm_backward:f32:64x1024:gamma,dgamma,dbeta"),
+                   Placement::end_flush);
+  backward.fill(Data(), 1);
+  const Expected gradients = reference(backward);
+  for (double bound : gradients.y_bound) ASSERT_LT(bound, 1e-5);
+  for (double bound : gradients.dgamma_bound) ASSERT_LT(bound, 2e-4);  // of sums of 64
+  for (double bound : gradients.dbeta_bound) ASSERT_LT(bound, 2e-4);
   EXPECT_FALSE(within(0, std::numeric_limits<double>::quiet_NaN(), 1));
   EXPECT_FALSE(within(std::numeric_limits<double>::quiet_NaN(), 0, 1));
   EXPECT_FALSE(within(-HUGE_VAL, HUGE_VAL, 1));
@@ -173,9 +300,30 @@ TEST(Memory, CanariesSeeAWriteBetweenElements) {
     Tensor tensor(Dtype::f32, {3, 4}, strides_of(layout, {3, 4}, 1), 1, Placement::odd_offset);
     tensor.set_all(1);
     EXPECT_TRUE(tensor.canaries_unchanged());
-    float *first = static_cast<float *>(tensor.view_of_row(0).data) + 3;  // byte_offset
+    float *first = static_cast<float *>(tensor.view().data) + 3;  // byte_offset
     first[layout == Layout::gaps ? 1 : layout == Layout::padded ? 4 : 12] = 0;
     EXPECT_FALSE(tensor.canaries_unchanged()) << name(layout);
+  }
+}
+
+TEST(Memory, PartsLieWhereTheyAre) {
+  for (Layout layout : kLayouts) {
+    Tensor tensor(Dtype::f32, {3, 4, 5}, strides_of(layout, {3, 4, 5}, 2), 2,
+                  Placement::odd_offset);
+    for (int64_t row = 0; row < 12; ++row) {
+      for (int64_t i = 0; i < 5; ++i) tensor.set(row, i, static_cast<float>(10 * row + i));
+    }
+    for (size_t rank : {size_t{0}, size_t{1}, size_t{2}}) {
+      const int64_t rows_of_part = rank == 0 ? 12 : rank == 1 ? 4 : 1;
+      const int64_t last = 12 / rows_of_part - 1;
+      const halnorm_tensor view = tensor.view_of_part(last, rank);
+      const uint8_t *data = static_cast<const uint8_t *>(view.data) + view.byte_offset;
+      EXPECT_EQ(*reinterpret_cast<const float *>(data),
+                static_cast<float>(10 * last * rows_of_part))
+          << name(layout) << " " << rank;
+      for (size_t d = 0; d < rank; ++d) EXPECT_EQ(view.shape[d], 1);
+      EXPECT_EQ(view.shape[2], 5);
+    }
   }
 }
 

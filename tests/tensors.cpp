@@ -10,6 +10,9 @@
 #include <cstring>
 #include <utility>
 
+#include "call.h"
+#include "statistics.h"
+
 namespace halnorm_test {
 namespace {
 
@@ -54,11 +57,6 @@ Span span_of(const std::vector<int64_t> &rows, const std::vector<int64_t> &eleme
   return {*row_low + *low, *row_high + *high + 1};
 }
 
-std::vector<int64_t> slice(const std::vector<int64_t> &shape, size_t begin, size_t end) {
-  return std::vector<int64_t>(shape.begin() + static_cast<ptrdiff_t>(begin),
-                              shape.begin() + static_cast<ptrdiff_t>(end));
-}
-
 Tensor make_activation(const Problem &problem, Placement placement) {
   return Tensor(problem.dtype, problem.shape,
                 strides_of(problem.layout, problem.shape, problem.first_reduced()),
@@ -67,25 +65,52 @@ Tensor make_activation(const Problem &problem, Placement placement) {
 
 // Parameters follow the layouts that say something of them; the others concern rows.
 Tensor make_parameter(const Problem &problem, Placement placement) {
-  const std::vector<int64_t> shape =
-      slice(problem.shape, problem.first_reduced(), problem.shape.size());
   const bool follows = problem.layout == Layout::transposed || problem.layout == Layout::reversed ||
                        problem.layout == Layout::gaps;
   const Layout layout = follows ? problem.layout : Layout::dense;
+  const std::vector<int64_t> shape = problem.parameter_shape();
   return Tensor(problem.parameter_dtype(), shape, strides_of(layout, shape, 0), 0, placement);
 }
 
 Tensor make_statistic(const Problem &problem, Placement placement) {
-  const std::vector<int64_t> shape = slice(problem.shape, 0, problem.first_reduced());
+  const std::vector<int64_t> shape = problem.statistic_shape();
   return Tensor(Dtype::f32, shape, dense_strides(shape), shape.size(), placement);
 }
 
-void fill_parameter(Tensor *tensor, uint64_t seed, double mean, double deviation) {
-  const Data data = {Data::Kind::normal, mean, deviation};
-  for (int64_t i = 0; i < tensor->row_length(); ++i) {
-    tensor->set(0, i, sample(data, tensor->dtype(), seed, 0, i, tensor->row_length()));
+void fill_activation(Tensor *tensor, const Problem &problem, const Data &data, uint64_t seed) {
+  for (int64_t row = 0; row < tensor->rows(); ++row) {
+    const int64_t statistic = problem.statistic_of(row);
+    for (int64_t i = 0; i < tensor->row_length(); ++i) {
+      tensor->set(row, i,
+                  sample(data, tensor->dtype(), seed, statistic, problem.place_in_statistic(row, i),
+                         problem.statistic_length()));
+    }
   }
 }
+
+// Of parameters, which are one row, and of statistics, which are rows of one element.
+void fill_vector(Tensor *tensor, uint64_t seed, double mean, double deviation) {
+  const Data data = {Data::Kind::normal, mean, deviation};
+  for (int64_t row = 0; row < tensor->rows(); ++row) {
+    for (int64_t i = 0; i < tensor->row_length(); ++i) {
+      tensor->set(row, i, sample(data, tensor->dtype(), seed, 0, row + i, 0));
+    }
+  }
+}
+
+// A tensor for the C API, or null.
+struct Argument {
+  Argument(Tensor &tensor, int64_t part, size_t rank)
+      : given(true), view(part == kAllParts ? tensor.view() : tensor.view_of_part(part, rank)) {}
+  Argument(std::optional<Tensor> &tensor, int64_t part = kAllParts, size_t rank = 0)
+      : given(false) {
+    if (tensor) *this = Argument(*tensor, part, rank);
+  }
+  operator halnorm_tensor *() { return given ? &view : nullptr; }
+
+  bool given;
+  halnorm_tensor view = {};
+};
 
 }  // namespace
 
@@ -129,6 +154,12 @@ GuardedPages::~GuardedPages() {
 GuardedPages::GuardedPages(GuardedPages &&other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
 
+GuardedPages &GuardedPages::operator=(GuardedPages &&other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
 std::vector<int64_t> dense_strides(const std::vector<int64_t> &shape) {
   std::vector<int64_t> strides(shape.size());
   int64_t stride = 1;
@@ -148,8 +179,10 @@ std::vector<int64_t> strides_of(Layout layout, const std::vector<int64_t> &shape
       break;
     case Layout::padded: {
       // The gap ends every row; dimensions further out grow with the padded row.
-      int64_t stride =
-          std::max<int64_t>(shape[first_reduced], 1) * strides[first_reduced] + kRowGap;
+      int64_t stride = kRowGap;
+      stride += first_reduced == rank
+                    ? 1
+                    : std::max<int64_t>(shape[first_reduced], 1) * strides[first_reduced];
       for (size_t d = first_reduced; d-- > 0;) {
         strides[d] = stride;
         stride *= std::max<int64_t>(shape[d], 1);
@@ -161,6 +194,13 @@ std::vector<int64_t> strides_of(Layout layout, const std::vector<int64_t> &shape
       std::rotate(in_memory.begin() + 1, in_memory.end() - 1, in_memory.end());
       strides = dense_strides(in_memory);
       std::rotate(strides.begin() + 1, strides.begin() + 2, strides.end());
+      break;
+    }
+    case Layout::channels_last: {
+      std::vector<int64_t> in_memory = shape;
+      std::rotate(in_memory.begin() + 1, in_memory.begin() + 2, in_memory.end());
+      strides = dense_strides(in_memory);
+      std::rotate(strides.begin() + 1, strides.end() - 1, strides.end());
       break;
     }
     case Layout::transposed: {
@@ -182,7 +222,7 @@ Tensor::Tensor(Dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> str
                size_t first_reduced, Placement placement)
     : dtype_(dtype),
       shape_(std::move(shape)),
-      one_row_shape_(shape_),
+      part_shape_(shape_),
       strides_(std::move(strides)),
       row_offsets_(offsets_of(shape_, strides_, 0, first_reduced)),
       element_offsets_(offsets_of(shape_, strides_, first_reduced, shape_.size())),
@@ -192,7 +232,6 @@ Tensor::Tensor(Dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> str
       }()),
       origin_(nullptr),
       byte_offset_(0) {
-  std::fill_n(one_row_shape_.begin(), first_reduced, 1);
   std::memset(pages_.data(), kCanary, pages_.size());
   const Span span = span_of(row_offsets_, element_offsets_);
   if (span.low == span.high) return;
@@ -228,10 +267,18 @@ halnorm_tensor Tensor::view() {
   return tensor;
 }
 
-halnorm_tensor Tensor::view_of_row(int64_t row) {
+halnorm_tensor Tensor::view_of_part(int64_t part, size_t rank) {
   halnorm_tensor tensor = view();
-  tensor.data = element(row, 0) - byte_offset_;
-  tensor.shape = one_row_shape_.data();
+  part_shape_ = shape_;
+  int64_t offset = 0;
+  for (size_t d = rank; d-- > 0;) {
+    offset += part % shape_[d] * strides_[d];
+    part /= shape_[d];
+    part_shape_[d] = 1;
+  }
+  tensor.data =
+      static_cast<uint8_t *>(tensor.data) + offset * static_cast<int64_t>(size_of(dtype_));
+  tensor.shape = part_shape_.data();
   tensor.strides = strides_.data();
   return tensor;
 }
@@ -286,65 +333,119 @@ bool Tensor::canaries_unchanged() const {
 
 Tensors::Tensors(const Problem &p, Placement placement)
     : problem(p), x(make_activation(p, placement)) {
-  if (!p.inplace) y.emplace(make_activation(p, placement));
-  if (p.gamma) gamma.emplace(make_parameter(p, placement));
-  if (p.beta) beta.emplace(make_parameter(p, placement));
-  if (p.has_mean()) mean.emplace(make_statistic(p, placement));
-  if (p.statistics) rstd.emplace(make_statistic(p, placement));
+  const auto add = [&](bool wanted, std::optional<Tensor> *tensor, auto make) {
+    if (wanted) tensor->emplace(make(p, placement));
+  };
+  add(!p.is_backward() && !p.inplace, &y, make_activation);
+  add(p.is_backward(), &dy, make_activation);
+  add(p.has_dx() && !p.inplace, &dx, make_activation);
+  add(p.gamma, &gamma, make_parameter);
+  add(p.beta, &beta, make_parameter);
+  add(p.dgamma, &dgamma, make_parameter);
+  add(p.dbeta, &dbeta, make_parameter);
+  add(p.has_mean(), &mean, make_statistic);
+  add(p.has_rstd(), &rstd, make_statistic);
+  add(p.has_running(), &running_mean, make_statistic);
+  add(p.has_running(), &running_var, make_statistic);
 }
 
 void Tensors::fill(const Data &data, uint64_t seed) {
-  for (int64_t row = 0; row < x.rows(); ++row) {
-    for (int64_t i = 0; i < x.row_length(); ++i) {
-      x.set(row, i, sample(data, x.dtype(), seed, row, i, x.row_length()));
+  for (const Member &member : members()) {
+    if (member.access == Access::written) member.tensor->set_all(kUnwritten);
+  }
+  // Far from the seeds of the statistics, which count up from `seed`, and from each other.
+  const auto seed_of = [seed](uint64_t tensor) { return seed ^ tensor << 60; };
+  fill_activation(&x, problem, data, seed);
+  if (gamma) fill_vector(&*gamma, seed_of(4), problem.zero_centered ? 0 : 1, 0.25);
+  if (beta) fill_vector(&*beta, seed_of(8), 0, 0.5);
+  if (running_mean) fill_vector(&*running_mean, seed_of(1), data.mean, 0.5);
+  if (running_var) fill_vector(&*running_var, seed_of(2), 2, 0.25);  // samples reach 6 deviations
+  if (dy) {
+    // Not around 0, so that its sums count.
+    fill_activation(&*dy, problem, {Data::Kind::normal, 0.25, 1}, seed_of(3));
+    const std::vector<Statistic> saved = statistics_of(problem, x);
+    for (size_t s = 0; s < saved.size(); ++s) {
+      if (mean) mean->set(static_cast<int64_t>(s), 0, static_cast<float>(saved[s].mean));
+      if (rstd) rstd->set(static_cast<int64_t>(s), 0, static_cast<float>(saved[s].rstd));
     }
   }
-  // Far from the seeds of the rows, which count up from `seed`.
-  constexpr uint64_t kGammaSeed = uint64_t{1} << 62, kBetaSeed = uint64_t{1} << 63;
-  if (gamma) fill_parameter(&*gamma, seed ^ kGammaSeed, problem.zero_centered ? 0 : 1, 0.25);
-  if (beta) fill_parameter(&*beta, seed ^ kBetaSeed, 0, 0.5);
-  if (y) y->set_all(kUnwritten);
-  if (mean) mean->set_all(kUnwritten);
-  if (rstd) rstd->set_all(kUnwritten);
-  x.remember();
-  if (gamma) gamma->remember();
-  if (beta) beta->remember();
+  for (const Member &member : members()) member.tensor->remember();
 }
 
-halnorm_status Tensors::call(const halnorm_context *context, int64_t row) {
-  struct Argument {
-    halnorm_tensor view;
-    bool given;
-    halnorm_tensor *pointer() { return given ? &view : nullptr; }
-  };
-  const auto of = [row](std::optional<Tensor> &tensor, bool has_rows) {
-    if (!tensor) return Argument{{}, false};
-    const bool all = row == kAllRows || !has_rows;
-    return Argument{all ? tensor->view() : tensor->view_of_row(row), true};
-  };
-  Argument x_argument = {row == kAllRows ? x.view() : x.view_of_row(row), true};
-  Argument y_argument = y ? of(y, true) : x_argument;
-  Argument gamma_argument = of(gamma, false), beta_argument = of(beta, false);
-  Argument mean_argument = of(mean, true), rstd_argument = of(rstd, true);
-  const uint32_t flags = problem.zero_centered ? HALNORM_ZERO_CENTERED_GAMMA : 0;
-  if (problem.operation == Operation::layer_norm_forward) {
-    return halnorm_layer_norm(context, x_argument.pointer(), gamma_argument.pointer(),
-                              beta_argument.pointer(), problem.axis, problem.eps,
-                              y_argument.pointer(), mean_argument.pointer(),
-                              rstd_argument.pointer(), flags);
+halnorm_status Tensors::call(const halnorm_context *context, int64_t part) {
+  const size_t rank = problem.part_rank();
+  const bool all = part == kAllParts;
+  std::optional<Tensor> none;
+  Argument x_(x, part, rank), dy_(dy, part, rank);
+  Argument y_ = problem.inplace ? x_ : Argument(y, part, rank);
+  Argument dx_ = problem.inplace ? dy_ : Argument(dx, part, rank);
+  Argument mean_(mean, part, rank), rstd_(rstd, part, rank);
+  Argument gamma_(gamma), beta_(beta), dgamma_(all ? dgamma : none), dbeta_(all ? dbeta : none);
+  Argument running_mean_(running_mean), running_var_(running_var);
+  Arguments arguments;
+  arguments.context = context;
+  arguments.x = x_;
+  arguments.dy = dy_;
+  arguments.gamma = gamma_;
+  arguments.beta = beta_;
+  arguments.y = y_;
+  arguments.dx = dx_;
+  arguments.dgamma = dgamma_;
+  arguments.dbeta = dbeta_;
+  arguments.mean = mean_;
+  arguments.rstd = rstd_;
+  arguments.running_mean = running_mean_;
+  arguments.running_var = running_var_;
+  arguments.axis = problem.axis;
+  arguments.groups = static_cast<int32_t>(problem.groups);
+  arguments.eps = problem.eps;
+  arguments.momentum = problem.momentum;
+  if (problem.zero_centered) arguments.flags |= HALNORM_ZERO_CENTERED_GAMMA;
+  if (problem.biased) arguments.flags |= HALNORM_RUNNING_VAR_BIASED;
+  if (problem.fixed) arguments.flags |= HALNORM_FIXED_STATISTICS;
+  return halnorm_test::call(problem.operation, arguments);
+}
+
+std::string Tensors::damage() {
+  for (const Member &member : members()) {
+    if (member.access == Access::read) {
+      if (!member.tensor->unchanged()) return std::string(member.name) + " was written";
+    } else if (!member.tensor->canaries_unchanged()) {
+      return std::string(member.name) + " was written outside its elements";
+    }
   }
-  return halnorm_rms_norm(context, x_argument.pointer(), gamma_argument.pointer(), problem.axis,
-                          problem.eps, y_argument.pointer(), rstd_argument.pointer(), flags);
+  return "";
 }
 
-std::string Tensors::damage() const {
-  if (y ? !x.unchanged() : !x.canaries_unchanged()) return "x was written where it must not be";
-  if (gamma && !gamma->unchanged()) return "gamma was written";
-  if (beta && !beta->unchanged()) return "beta was written";
-  if (y && !y->canaries_unchanged()) return "y was written outside its elements";
-  if (mean && !mean->canaries_unchanged()) return "mean was written outside its elements";
-  if (rstd && !rstd->canaries_unchanged()) return "rstd was written outside its elements";
-  return "";
+Tensor *Tensors::output() {
+  if (problem.is_backward()) {
+    if (problem.inplace) return &*dy;
+    return dx ? &*dx : nullptr;
+  }
+  return problem.inplace ? &x : &*y;
+}
+
+std::vector<Tensors::Member> Tensors::members() {
+  const bool backward = problem.is_backward();
+  const Access source = problem.inplace ? Access::updated : Access::read;
+  const Access statistic = backward ? Access::read : Access::written;
+  const Access running = problem.running ? Access::updated : Access::read;
+  std::vector<Member> present = {{"x", &x, backward ? Access::read : source}};
+  const auto add = [&](const char *what, std::optional<Tensor> *tensor, Access access) {
+    if (*tensor) present.push_back({what, &**tensor, access});
+  };
+  add("dy", &dy, source);
+  add("gamma", &gamma, Access::read);
+  add("beta", &beta, Access::read);
+  add("y", &y, Access::written);
+  add("dx", &dx, Access::written);
+  add("dgamma", &dgamma, Access::written);
+  add("dbeta", &dbeta, Access::written);
+  add("mean", &mean, statistic);
+  add("rstd", &rstd, statistic);
+  add("running_mean", &running_mean, running);
+  add("running_var", &running_var, running);
+  return present;
 }
 
 }  // namespace halnorm_test

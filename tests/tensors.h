@@ -31,9 +31,7 @@ class GuardedPages {
   explicit GuardedPages(size_t bytes);
   ~GuardedPages();
   GuardedPages(GuardedPages &&other) noexcept;
-  GuardedPages(const GuardedPages &) = delete;
-  GuardedPages &operator=(const GuardedPages &) = delete;
-  GuardedPages &operator=(GuardedPages &&) = delete;
+  GuardedPages &operator=(GuardedPages &&other) noexcept;
 
   uint8_t *data() const { return data_; }
   size_t size() const { return size_; }
@@ -58,11 +56,13 @@ class Tensor {
   Tensor(Dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> strides,
          size_t first_reduced, Placement placement);
   Tensor(Tensor &&) = default;
+  Tensor &operator=(Tensor &&) = default;
 
   // For the C API. Points into this object: build it again after a move.
   halnorm_tensor view();
-  // The same with row `row` alone: every dimension before it has extent 1, strides stay.
-  halnorm_tensor view_of_row(int64_t row);
+  // The same with one part alone: the first `rank` dimensions, which number the parts, have extent
+  // 1, strides stay.
+  halnorm_tensor view_of_part(int64_t part, size_t rank);
 
   Dtype dtype() const { return dtype_; }
   int64_t rows() const { return static_cast<int64_t>(row_offsets_.size()); }
@@ -84,7 +84,7 @@ class Tensor {
   uint8_t *element(int64_t row, int64_t element) const;
 
   Dtype dtype_;
-  std::vector<int64_t> shape_, one_row_shape_, strides_;
+  std::vector<int64_t> shape_, part_shape_, strides_;
   std::vector<int64_t> row_offsets_, element_offsets_;
   GuardedPages pages_;
   uint8_t *origin_;  // element (0, 0); null when there are none
@@ -93,28 +93,41 @@ class Tensor {
 };
 
 constexpr float kUnwritten = -77.0f;  // no test expects it
-constexpr int64_t kAllRows = -1;
+constexpr int64_t kAllParts = -1;
 
-// All tensors of one call. y is absent in place, and what the problem does not use is absent too.
+// All tensors of one call. What the problem does not use is absent; in place, so are y and dx.
 struct Tensors {
   Tensors(const Problem &problem, Placement placement);
 
-  // Fills the inputs from `data`, the outputs with kUnwritten, and remembers all.
+  // Fills x and what else is read, from `data` and in its proportions; the statistics of a backward
+  // from a forward in long double; outputs with kUnwritten. Remembers all.
   void fill(const Data &data, uint64_t seed);
 
-  halnorm_status call(const halnorm_context *context) { return call(context, kAllRows); }
-  // On one row alone, where it lies.
-  halnorm_status call(const halnorm_context *context, int64_t row);
+  halnorm_status call(const halnorm_context *context) { return call(context, kAllParts); }
+  // On one part alone, where it lies. dgamma and dbeta, which are sums over all, are not asked for.
+  halnorm_status call(const halnorm_context *context, int64_t part);
 
   // Names the tensor that the call should have left alone and did not; empty when all is well.
-  std::string damage() const;
+  std::string damage();
 
-  Tensor &output() { return y ? *y : x; }
-  const Tensor &output() const { return y ? *y : x; }
+  // y or dx, wherever it is; null where dx is not wanted.
+  Tensor *output();
 
   Problem problem;
   Tensor x;
-  std::optional<Tensor> y, gamma, beta, mean, rstd;
+  std::optional<Tensor> y, dy, dx;                   // like x
+  std::optional<Tensor> gamma, beta, dgamma, dbeta;  // parameters
+  std::optional<Tensor> mean, rstd;                  // statistics: outputs of a forward
+  std::optional<Tensor> running_mean, running_var;   // updated in training
+
+ private:
+  enum class Access { read, written, updated };
+  struct Member {
+    const char *name;
+    Tensor *tensor;
+    Access access;
+  };
+  std::vector<Member> members();
 };
 
 }  // namespace halnorm_test

@@ -9,8 +9,10 @@
 #include <cstdio>
 #include <ostream>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "reference.h"
 #include "run.h"
 
 namespace halnorm_test {
@@ -35,18 +37,49 @@ inline bool contains_word(const std::string &text, const std::string &word) {
   return false;
 }
 
-// Within the bound of the reference, on one target or on all that this machine can run.
-inline testing::AssertionResult accurate(const Problem &problem, const RunOptions &options) {
-  const Report report = check(problem, options);
-  if (report.failure.empty()) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << print(problem) << ": " << report.failure;
+// What a call wrote to the tensors is within the bound of the reference, and nothing else changed.
+inline testing::AssertionResult as_expected(Tensors *tensors, const Expected &expected) {
+  for (const Output &output : outputs_of(*tensors, expected)) {
+    for (size_t i = 0; i < output.expected->size(); ++i) {
+      if (within(output, i)) continue;
+      const int64_t length = output.actual->row_length(), at = static_cast<int64_t>(i);
+      return testing::AssertionFailure()
+             << output.name << ": element " << i << " is "
+             << output.actual->value(at / length, at % length) << ", expected "
+             << (*output.expected)[i] << " within " << (*output.bound)[i];
+    }
+  }
+  const std::string damage = tensors->damage();
+  if (!damage.empty()) return testing::AssertionFailure() << damage;
+  return testing::AssertionSuccess();
+}
+
+// Within the bound of the reference, on all targets that this machine can run.
+inline testing::AssertionResult accurate_on_all_targets(const Problem &problem, RunOptions options,
+                                                        const Expected &expected) {
+  for (const std::string &target : usable_targets()) {
+    options.target = target;
+    const Report report = check(problem, options, expected);
+    if (!report.failure.empty()) {
+      return testing::AssertionFailure() << print(problem) << ": " << report.failure;
+    }
+  }
+  return testing::AssertionSuccess();
 }
 
 inline testing::AssertionResult accurate_on_all_targets(const Problem &problem,
-                                                        RunOptions options) {
-  for (const std::string &target : usable_targets()) {
-    options.target = target;
-    const testing::AssertionResult result = accurate(problem, options);
+                                                        const RunOptions &options) {
+  return accurate_on_all_targets(problem, options, expected_of(problem, options));
+}
+
+// The same with the tensors at every place between their guard pages.
+inline testing::AssertionResult accurate_at_any_address(const Problem &problem) {
+  RunOptions options;
+  const Expected expected = expected_of(problem, options);
+  for (Placement placement :
+       {Placement::end_flush, Placement::start_flush, Placement::odd_offset}) {
+    options.placement = placement;
+    const testing::AssertionResult result = accurate_on_all_targets(problem, options, expected);
     if (!result) return result;
   }
   return testing::AssertionSuccess();
@@ -77,12 +110,25 @@ inline testing::AssertionResult same_bits(const Problem &a, const RunOptions &a_
   return testing::AssertionSuccess();
 }
 
+// The operations whose rows lie in a matrix, and those of samples and channels.
+inline std::vector<Operation> operations(bool with_channels) {
+  std::vector<Operation> chosen;
+  for (Operation operation : kOperations) {
+    Problem problem;
+    problem.operation = operation;
+    if (problem.has_channels() == with_channels) chosen.push_back(operation);
+  }
+  return chosen;
+}
+
 // How gtest prints parameters.
+inline std::string operation_and_dtype(
+    const testing::TestParamInfo<std::tuple<Operation, Dtype>> &info) {
+  return std::string(name(std::get<0>(info.param))) + "_" + name(std::get<1>(info.param));
+}
+
 inline void PrintTo(Operation operation, std::ostream *out) { *out << name(operation); }
 inline void PrintTo(Dtype dtype, std::ostream *out) { *out << name(dtype); }
-
-constexpr Operation kOperations[] = {Operation::layer_norm_forward, Operation::rms_norm_forward};
-constexpr Dtype kDtypes[] = {Dtype::f32, Dtype::f16, Dtype::bf16};
 
 }  // namespace halnorm_test
 

@@ -3,9 +3,9 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-#include <array>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <type_traits>
 #include <utility>
 
@@ -58,202 +58,187 @@ const char *status_name(dnnl_status_t status) {
   }
 }
 
-// Gives the result of a oneDNN create function to owner.
+// These throw what create() gives as the reason.
+void require(dnnl_status_t status, const char *what) {
+  if (status == dnnl_success) return;
+  throw std::runtime_error(std::string(what) + ": " + status_name(status));
+}
+
+// What a oneDNN create function made.
 template <typename Owner, typename Create>
-dnnl_status_t make(Owner *owner, Create create) {
+Owner make(const char *what, Create create) {
   typename Owner::pointer handle = nullptr;
-  const dnnl_status_t status = create(&handle);
-  owner->reset(handle);
-  return status;
+  require(create(&handle), what);
+  return Owner(handle);
 }
 
 dnnl_data_type_t data_type(const char *dtype) {
-  if (dtype == nullptr) return dnnl_data_type_undef;
   if (std::strcmp(dtype, "f32") == 0) return dnnl_f32;
   if (std::strcmp(dtype, "f16") == 0) return dnnl_f16;
   if (std::strcmp(dtype, "bf16") == 0) return dnnl_bf16;
-  return dnnl_data_type_undef;
+  throw std::runtime_error("dtype " + std::string(dtype));
 }
 
-// A memory object that remembers its buffer, so that a repeated call does not pay for setting it.
-class Operand {
- public:
-  dnnl_status_t create(const MemoryDesc &desc, const Engine &engine) {
-    return make(&memory_, [&](dnnl_memory_t *memory) {
-      return dnnl_memory_create(memory, desc.get(), engine.get(), DNNL_MEMORY_NONE);
-    });
-  }
+// Of x, y, dy and dx, which have one layout.
+MemoryDesc data_desc(const OneDnnPrimitive::Options &options) {
+  constexpr size_t kMostDims = 5;
+  constexpr dnnl_format_tag_t kFirst[] = {dnnl_nc, dnnl_ncw, dnnl_nchw, dnnl_ncdhw};
+  constexpr dnnl_format_tag_t kLast[] = {dnnl_nc, dnnl_nwc, dnnl_nhwc, dnnl_ndhwc};
+  const size_t rank = options.shape.size();
+  if (rank < 2 || rank > kMostDims) throw std::runtime_error("fewer than 2 or more than 5 dims");
+  dnnl_dims_t dims = {};
+  for (size_t d = 0; d < rank; ++d) dims[d] = options.shape[d];
+  const dnnl_format_tag_t tag = (options.channels_last ? kLast : kFirst)[rank - 2];
+  return make<MemoryDesc>("tensor", [&](dnnl_memory_desc_t *result) {
+    return dnnl_memory_desc_create_with_tag(result, static_cast<int>(rank), dims,
+                                            data_type(options.dtype), tag);
+  });
+}
 
-  dnnl_status_t set(void *buffer) noexcept {
-    if (buffer == buffer_) return dnnl_success;
-    const dnnl_status_t status = dnnl_memory_set_data_handle(memory_.get(), buffer);
-    if (status == dnnl_success) buffer_ = buffer;
-    return status;
-  }
+bool is_layer_norm(OneDnnPrimitive::Kind kind) {
+  return kind == OneDnnPrimitive::Kind::layer_norm_forward ||
+         kind == OneDnnPrimitive::Kind::layer_norm_backward;
+}
 
-  // oneDNN has no memory object for read-only data; the primitive only reads its inputs.
-  dnnl_status_t set(const void *buffer) noexcept { return set(const_cast<void *>(buffer)); }
+bool is_backward(OneDnnPrimitive::Kind kind) {
+  return kind == OneDnnPrimitive::Kind::layer_norm_backward ||
+         kind == OneDnnPrimitive::Kind::batch_norm_backward;
+}
 
-  explicit operator bool() const { return memory_ != nullptr; }
-  dnnl_memory_t get() const { return memory_.get(); }
+PrimitiveDesc primitive_desc(const Engine &engine, const OneDnnPrimitive::Options &options,
+                             const OneDnnPrimitive::Operands &operands) {
+  const bool layer = is_layer_norm(options.kind);
+  const bool backward = is_backward(options.kind);
+  const bool inference = options.kind == OneDnnPrimitive::Kind::batch_norm_inference;
+  const MemoryDesc data = data_desc(options);
+  const char *const what = layer
+                               ? "layer normalization for this type and shape on this CPU"
+                               : "batch normalization for this type, shape and layout on this CPU";
 
- private:
-  Memory memory_;
-  void *buffer_ = nullptr;
-};
+  unsigned flags = dnnl_normalization_flags_none;
+  if (operands.gamma != nullptr) flags |= dnnl_use_scale;
+  if (operands.beta != nullptr || operands.dbeta != nullptr) flags |= dnnl_use_shift;
+  if (inference || options.fixed_statistics) flags |= dnnl_use_global_stats;
+
+  // A forward one without use_global_stats that is called inference computes the statistics, as
+  // training does, and keeps them to itself.
+  const bool training = backward || (!inference && operands.mean != nullptr);
+  const dnnl_prop_kind_t forward_kind = training ? dnnl_forward_training : dnnl_forward_inference;
+  PrimitiveDesc forward = make<PrimitiveDesc>(what, [&](dnnl_primitive_desc_t *result) {
+    return layer ? dnnl_layer_normalization_forward_primitive_desc_create(
+                       result, engine.get(), forward_kind, data.get(), data.get(), nullptr,
+                       options.eps, flags, nullptr)
+                 : dnnl_batch_normalization_forward_primitive_desc_create(
+                       result, engine.get(), forward_kind, data.get(), data.get(), options.eps,
+                       flags, nullptr);
+  });
+  if (!backward) return forward;
+
+  const bool gradients = operands.dgamma != nullptr || operands.dbeta != nullptr;
+  const dnnl_prop_kind_t backward_kind = gradients ? dnnl_backward : dnnl_backward_data;
+  return make<PrimitiveDesc>(what, [&](dnnl_primitive_desc_t *result) {
+    return layer ? dnnl_layer_normalization_backward_primitive_desc_create(
+                       result, engine.get(), backward_kind, data.get(), data.get(), data.get(),
+                       nullptr, options.eps, flags, forward.get(), nullptr)
+                 : dnnl_batch_normalization_backward_primitive_desc_create(
+                       result, engine.get(), backward_kind, data.get(), data.get(), data.get(),
+                       options.eps, flags, forward.get(), nullptr);
+  });
+}
 
 }  // namespace
 
-struct OneDnnLayerNorm::State {
-  const char *create(const Options &options, dnnl_status_t *status);
-  dnnl_status_t add_operand(int argument, const MemoryDesc &desc, Operand *operand);
+struct OneDnnPrimitive::State {
+  State(const Options &options, const Operands &operands);
+  void bind(const PrimitiveDesc &desc, int argument, const void *buffer);
 
   // Members are destroyed last to first: everything else goes before the engine it belongs to.
   Engine engine;
   Stream stream;
   Primitive primitive;
-  Operand x, gamma, beta, y, mean, variance;
-  std::array<dnnl_exec_arg_t, 6> arguments = {};
-  int argument_count = 0;
-  int threads = 1;
-  bool failed = false;
+  std::vector<Memory> memories;
+  std::vector<dnnl_exec_arg_t> arguments;
+  int threads;
   std::string implementation;
 };
 
-dnnl_status_t OneDnnLayerNorm::State::add_operand(int argument, const MemoryDesc &desc,
-                                                  Operand *operand) {
-  const dnnl_status_t status = operand->create(desc, engine);
-  if (status != dnnl_success) return status;
-  arguments[static_cast<size_t>(argument_count)] = {argument, operand->get()};
-  ++argument_count;
-  return dnnl_success;
-}
-
-// Null, or the step that failed, with its status.
-const char *OneDnnLayerNorm::State::create(const Options &options, dnnl_status_t *status) {
-  *status = dnnl_invalid_arguments;
-  const dnnl_data_type_t type = data_type(options.dtype);
-  if (type == dnnl_data_type_undef) return "dtype (f32, f16 and bf16 are known)";
-  if (options.rows <= 0 || options.columns <= 0) return "shape";
-  if (options.threads <= 0) return "threads";
-
+OneDnnPrimitive::State::State(const Options &options, const Operands &operands)
+    : threads(options.threads) {
   // Before the primitive exists, because oneDNN plans its split over threads when it creates one.
-  threads = options.threads;
   omp_set_num_threads(threads);
-
-  *status =
-      make(&engine, [](dnnl_engine_t *result) { return dnnl_engine_create(result, dnnl_cpu, 0); });
-  if (*status != dnnl_success) return "CPU engine";
-  *status = make(&stream, [&](dnnl_stream_t *result) {
+  engine = make<Engine>(
+      "CPU engine", [](dnnl_engine_t *result) { return dnnl_engine_create(result, dnnl_cpu, 0); });
+  stream = make<Stream>("stream", [&](dnnl_stream_t *result) {
     return dnnl_stream_create(result, engine.get(), dnnl_stream_default_flags);
   });
-  if (*status != dnnl_success) return "stream";
-
-  const dnnl_dims_t data_dims = {options.rows, options.columns};
-  const dnnl_dims_t row_dims = {options.rows};
-  const dnnl_dims_t column_dims = {options.columns};
-  MemoryDesc data, per_row, per_column;
-  *status = make(&data, [&](dnnl_memory_desc_t *result) {
-    return dnnl_memory_desc_create_with_tag(result, 2, data_dims, type, dnnl_ab);
-  });
-  if (*status != dnnl_success) return "descriptor of x and y";
-  *status = make(&per_row, [&](dnnl_memory_desc_t *result) {
-    return dnnl_memory_desc_create_with_tag(result, 1, row_dims, dnnl_f32, dnnl_a);
-  });
-  if (*status != dnnl_success) return "descriptor of the statistics";
-  *status = make(&per_column, [&](dnnl_memory_desc_t *result) {
-    return dnnl_memory_desc_create_with_tag(result, 1, column_dims, dnnl_f32, dnnl_a);
-  });
-  if (*status != dnnl_success) return "descriptor of gamma and beta";
-
-  unsigned flags = dnnl_normalization_flags_none;
-  if (options.gamma) flags |= dnnl_use_scale;
-  if (options.beta) flags |= dnnl_use_shift;
-  PrimitiveDesc desc;
-  *status = make(&desc, [&](dnnl_primitive_desc_t *result) {
-    return dnnl_layer_normalization_forward_primitive_desc_create(
-        result, engine.get(), options.statistics ? dnnl_forward_training : dnnl_forward_inference,
-        data.get(), data.get(), per_row.get(), options.eps, flags, nullptr);
-  });
-  if (*status != dnnl_success) return "layer normalization for this type and shape on this CPU";
-
+  const PrimitiveDesc desc = primitive_desc(engine, options, operands);
   const char *info = nullptr;
-  *status = dnnl_primitive_desc_query(desc.get(), dnnl_query_impl_info_str, 0, &info);
-  if (*status != dnnl_success || info == nullptr) return "implementation name";
+  require(dnnl_primitive_desc_query(desc.get(), dnnl_query_impl_info_str, 0, &info),
+          "implementation name");
   implementation = info;
-
-  *status = make(&primitive, [&](dnnl_primitive_t *result) {
+  primitive = make<Primitive>("primitive", [&](dnnl_primitive_t *result) {
     return dnnl_primitive_create(result, desc.get());
   });
-  if (*status != dnnl_success) return "primitive";
 
-  *status = add_operand(DNNL_ARG_SRC, data, &x);
-  if (*status == dnnl_success) *status = add_operand(DNNL_ARG_DST, data, &y);
-  if (*status == dnnl_success && options.gamma) {
-    *status = add_operand(DNNL_ARG_SCALE, per_column, &gamma);
-  }
-  if (*status == dnnl_success && options.beta) {
-    *status = add_operand(DNNL_ARG_SHIFT, per_column, &beta);
-  }
-  if (*status == dnnl_success && options.statistics) {
-    *status = add_operand(DNNL_ARG_MEAN, per_row, &mean);
-  }
-  if (*status == dnnl_success && options.statistics) {
-    *status = add_operand(DNNL_ARG_VARIANCE, per_row, &variance);
-  }
-  return *status == dnnl_success ? nullptr : "memory objects";
+  bind(desc, DNNL_ARG_SRC, operands.x);
+  bind(desc, DNNL_ARG_DIFF_DST, operands.dy);
+  bind(desc, DNNL_ARG_SCALE, operands.gamma);
+  // oneDNN 3.2 counts the shift among the inputs of layer normalization backward, and never reads
+  // it.
+  const bool counts_shift = options.kind == Kind::layer_norm_backward;
+  bind(desc, DNNL_ARG_SHIFT, counts_shift ? operands.dbeta : operands.beta);
+  bind(desc, DNNL_ARG_DST, operands.y);
+  bind(desc, DNNL_ARG_DIFF_SRC, operands.dx);
+  bind(desc, DNNL_ARG_MEAN, operands.mean);
+  bind(desc, DNNL_ARG_VARIANCE, operands.variance);
+  bind(desc, DNNL_ARG_DIFF_SCALE, operands.dgamma);
+  bind(desc, DNNL_ARG_DIFF_SHIFT, operands.dbeta);
 }
 
-std::unique_ptr<OneDnnLayerNorm> OneDnnLayerNorm::create(const Options &options,
+void OneDnnPrimitive::State::bind(const PrimitiveDesc &desc, int argument, const void *buffer) {
+  if (buffer == nullptr) return;
+  const const_dnnl_memory_desc_t memory_desc =
+      dnnl_primitive_desc_query_md(desc.get(), dnnl_query_exec_arg_md, argument);
+  // oneDNN has no memory object for read-only data; the primitive only reads its inputs.
+  memories.push_back(make<Memory>("memory object", [&](dnnl_memory_t *result) {
+    return dnnl_memory_create(result, memory_desc, engine.get(), const_cast<void *>(buffer));
+  }));
+  arguments.push_back({argument, memories.back().get()});
+}
+
+std::unique_ptr<OneDnnPrimitive> OneDnnPrimitive::create(const Options &options,
+                                                         const Operands &operands,
                                                          std::string *why_not) {
   try {
-    auto state = std::make_unique<State>();
-    dnnl_status_t status = dnnl_success;
-    const char *failed_step = state->create(options, &status);
-    if (failed_step == nullptr) {
-      return std::unique_ptr<OneDnnLayerNorm>(new OneDnnLayerNorm(std::move(state)));
-    }
-    if (why_not != nullptr) {
-      *why_not = "oneDNN " + version() + ": " + failed_step + ": " + status_name(status);
-    }
-  } catch (const std::exception &) {
-    // Short enough that the string needs no allocation, which could fail as well.
-    if (why_not != nullptr) *why_not = "out of memory";
+    auto state = std::make_unique<State>(options, operands);
+    return std::unique_ptr<OneDnnPrimitive>(new OneDnnPrimitive(std::move(state)));
+  } catch (const std::exception &error) {
+    *why_not = "oneDNN " + version() + ": " + error.what();
   }
   return nullptr;
 }
 
-OneDnnLayerNorm::OneDnnLayerNorm(std::unique_ptr<State> state) noexcept
+OneDnnPrimitive::OneDnnPrimitive(std::unique_ptr<State> state) noexcept
     : state_(std::move(state)) {}
 
-OneDnnLayerNorm::~OneDnnLayerNorm() = default;
+OneDnnPrimitive::~OneDnnPrimitive() = default;
 
 // The C API, because the C++ one copies its argument map into a new vector on each call: a peer is
 // shown at its best. Waiting on the stream is part of the call, since oneDNN promises results only
 // after it; with an OpenMP engine the wait itself is almost free.
-void OneDnnLayerNorm::execute(const void *x, const float *gamma, const float *beta, void *y,
-                              float *mean, float *variance) noexcept {
+bool OneDnnPrimitive::execute() noexcept {
   State &s = *state_;
   // The thread count is the calling thread's, and other objects and libraries set it too.
   if (omp_get_max_threads() != s.threads) omp_set_num_threads(s.threads);
-
-  bool ok = s.x.set(x) == dnnl_success && s.y.set(y) == dnnl_success;
-  if (s.gamma) ok = ok && s.gamma.set(gamma) == dnnl_success;
-  if (s.beta) ok = ok && s.beta.set(beta) == dnnl_success;
-  if (s.mean) ok = ok && s.mean.set(mean) == dnnl_success;
-  if (s.variance) ok = ok && s.variance.set(variance) == dnnl_success;
-  ok = ok &&
-       dnnl_primitive_execute(s.primitive.get(), s.stream.get(), s.argument_count,
-                              s.arguments.data()) == dnnl_success &&
-       dnnl_stream_wait(s.stream.get()) == dnnl_success;
-  if (!ok) s.failed = true;
+  return dnnl_primitive_execute(s.primitive.get(), s.stream.get(),
+                                static_cast<int>(s.arguments.size()),
+                                s.arguments.data()) == dnnl_success &&
+         dnnl_stream_wait(s.stream.get()) == dnnl_success;
 }
 
-bool OneDnnLayerNorm::failed() const noexcept { return state_->failed; }
+std::string OneDnnPrimitive::implementation() const { return state_->implementation; }
 
-std::string OneDnnLayerNorm::implementation() const { return state_->implementation; }
-
-std::string OneDnnLayerNorm::version() {
+std::string OneDnnPrimitive::version() {
   const dnnl_version_t *v = dnnl_version();
   return std::to_string(v->major) + "." + std::to_string(v->minor) + "." + std::to_string(v->patch);
 }

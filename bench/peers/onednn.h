@@ -5,49 +5,64 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace halnorm_bench {
 
-// One layer normalization forward primitive, prepared outside the timed loop as oneDNN's users do:
-// the engine, the stream, the just-in-time compiled primitive and the memory objects exist before
-// the first execute(). A fair timed call is execute() alone, on buffers that were touched before,
-// after at least one untimed call.
+// One normalization primitive, prepared outside the timed loop as oneDNN's users do: the engine,
+// the stream, the just-in-time compiled primitive and the memory objects exist before the first
+// execute(). A fair timed call is execute() alone, on buffers that were touched before, after at
+// least one untimed call.
 //
 // GNU OpenMP's workers keep spinning after a parallel call, about ten milliseconds unless
 // OMP_WAIT_POLICY or GOMP_SPINCOUNT says otherwise. With threads > 1, time other libraries in
 // another process or after a pause, or those workers take cores from them.
 //
 // Not thread-safe: one object serves one calling thread at a time. No exception escapes.
-class OneDnnLayerNorm {
+class OneDnnPrimitive {
  public:
-  // Tensors are dense and row-major, normalized over columns. x and y have the type dtype; gamma,
-  // beta, mean and variance are always f32.
+  enum class Kind {
+    layer_norm_forward,
+    layer_norm_backward,
+    batch_norm_inference,
+    batch_norm_training,
+    batch_norm_backward,
+  };
+
+  // x, y, dy and dx have the type dtype and are dense.
   struct Options {
-    const char *dtype = "f32";  // "f32", "f16" or "bf16"
-    int64_t rows = 0;
-    int64_t columns = 0;
-    bool gamma = true;        // dnnl_use_scale
-    bool beta = true;         // dnnl_use_shift
-    bool statistics = false;  // forward_training: writes mean and variance
+    Kind kind = Kind::layer_norm_forward;
+    const char *dtype = "f32";      // "f32", "f16" or "bf16"
+    std::vector<int64_t> shape;     // layer norm: rows, columns; batch norm: N, C, d1 ...
+    bool channels_last = false;     // batch norm: NHWC in place of NCHW
+    bool fixed_statistics = false;  // batch norm backward: mean and variance are constants
     int threads = 1;
     float eps = 1e-5f;
   };
 
-  // Null when this oneDNN has no such primitive on this CPU, with the reason in *why_not (which
-  // may be null). Sets the calling thread's OpenMP thread count.
-  static std::unique_ptr<OneDnnLayerNorm> create(const Options &options, std::string *why_not);
+  // Where the operands lie, for as long as the primitive is executed. Null: the call has no such
+  // operand, or leaves it out. oneDNN knows no call without y or dx, and no backward one that has
+  // gamma or dgamma but not both.
+  struct Operands {
+    const void *x = nullptr, *dy = nullptr;
+    const float *gamma = nullptr, *beta = nullptr;
+    void *y = nullptr, *dx = nullptr;
+    float *mean = nullptr, *variance = nullptr;  // both or none; outputs of forward and training
+    float *dgamma = nullptr, *dbeta = nullptr;
+  };
 
-  ~OneDnnLayerNorm();
-  OneDnnLayerNorm(const OneDnnLayerNorm &) = delete;
-  OneDnnLayerNorm &operator=(const OneDnnLayerNorm &) = delete;
+  // Null when this oneDNN has no such primitive on this CPU, with the reason in *why_not. Sets the
+  // calling thread's OpenMP thread count.
+  static std::unique_ptr<OneDnnPrimitive> create(const Options &options, const Operands &operands,
+                                                 std::string *why_not);
 
-  // Returns once y is complete. Pointers for operands that the options leave out are ignored. Sets
-  // the calling thread's OpenMP thread count when it is not options.threads.
-  void execute(const void *x, const float *gamma, const float *beta, void *y, float *mean,
-               float *variance) noexcept;
+  ~OneDnnPrimitive();
+  OneDnnPrimitive(const OneDnnPrimitive &) = delete;
+  OneDnnPrimitive &operator=(const OneDnnPrimitive &) = delete;
 
-  // True once any execute() failed: its times and results are then worthless.
-  bool failed() const noexcept;
+  // Returns once the outputs are complete; false when oneDNN reports an error. Sets the calling
+  // thread's OpenMP thread count when it is not options.threads.
+  bool execute() noexcept;
 
   // oneDNN's name for what it chose, e.g. "jit:uni", "simple:any" or "ref:any". A "ref" is not an
   // optimized implementation, and a comparison with it has to say so.
@@ -58,7 +73,7 @@ class OneDnnLayerNorm {
 
  private:
   struct State;
-  explicit OneDnnLayerNorm(std::unique_ptr<State> state) noexcept;
+  explicit OneDnnPrimitive(std::unique_ptr<State> state) noexcept;
 
   std::unique_ptr<State> state_;
 };

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // In the place of onednn.cpp where no oneDNN was found: every question has the same answer.
+#include <utility>
+
 #include "onednn.h"
 
 namespace halnorm_bench {
 
-struct OneDnnLayerNorm::State {};
+struct OneDnnPrimitive::State {};
 
-std::unique_ptr<OneDnnLayerNorm> OneDnnLayerNorm::create(const Options &, std::string *why_not) {
-  if (why_not != nullptr) *why_not = "not in this build (bench/requirements.txt)";
+std::unique_ptr<OneDnnPrimitive> OneDnnPrimitive::create(const Options &, const Operands &,
+                                                         std::string *why_not) {
+  *why_not = "not in this build (bench/requirements.txt)";
   return nullptr;
 }
 
-OneDnnLayerNorm::OneDnnLayerNorm(std::unique_ptr<State> state) noexcept
+OneDnnPrimitive::OneDnnPrimitive(std::unique_ptr<State> state) noexcept
     : state_(std::move(state)) {}
 
-OneDnnLayerNorm::~OneDnnLayerNorm() = default;
+OneDnnPrimitive::~OneDnnPrimitive() = default;
 
-void OneDnnLayerNorm::execute(const void *, const float *, const float *, void *, float *,
-                              float *) noexcept {}
+bool OneDnnPrimitive::execute() noexcept { return false; }
 
-bool OneDnnLayerNorm::failed() const noexcept { return true; }
+std::string OneDnnPrimitive::implementation() const { return ""; }
 
-std::string OneDnnLayerNorm::implementation() const { return ""; }
-
-std::string OneDnnLayerNorm::version() { return ""; }
+std::string OneDnnPrimitive::version() { return ""; }
 
 }  // namespace halnorm_bench

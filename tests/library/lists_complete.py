@@ -20,6 +20,10 @@ def operations(source):
     return re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+(\w+)", text, flags=re.MULTILINE)
 
 
+def function_of(operation):
+    return "halnorm_" + re.sub(r"_forward$", "", operation)
+
+
 def check_operations(options, rows):
     status, output = checks.run(options.generators)
     registered = set(re.findall(r"^ +(\w+)$", output, flags=re.MULTILINE))
@@ -30,20 +34,30 @@ def check_operations(options, rows):
     for generator in sorted(registered - {generator for _, _, generator in rows}):
         checks.expect(False, "the generator %s is in no row of operations.cmake" % generator)
 
-    functions = checks.public_functions(os.path.join(options.source, "runtime", "halnorm.h"))
+    status, output = checks.run(options.check, "--operations")
+    # A small problem of each operation of tests/problem.h.
+    problems = {line.split(":")[0]: line for line in output.split()}
+    checks.expect(status == 0 and problems,
+                  "halnorm_check --operations ends with %d: %s" % (status, output))
+    header = os.path.join(options.source, "runtime", "halnorm.h")
+    functions = {name for name in checks.public_functions(header) if "_norm" in name}
     lists = {name: checks.read(os.path.join(options.source, *name.split("/")))
              for name in ("tests/cases/hashes.txt", "bench/shapes/default.txt")}
     # Kernels of any_norm are parts of the others.
-    for operation in sorted({row[0] for row in rows} - {"any_norm"}):
-        function = "halnorm_" + re.sub(r"_forward$", "", operation)
+    for operation in sorted({row[0] for row in rows} - {"any_norm"} - set(problems)):
+        checks.expect(False, "%s: tests/problem.h does not have it" % operation)
+    for operation, problem in sorted(problems.items()):
+        function = function_of(operation)
         checks.expect(function in functions, "%s: halnorm.h has no %s" % (operation, function))
         for name, text in lists.items():
             checks.expect(re.search(r"^%s:" % operation, text, flags=re.MULTILINE),
                           "%s: %s has no case of it" % (operation, name))
-        # One problem against the reference, which has to know the operation for that.
-        status, output = checks.run(options.check, operation + ":f32:3x70:gamma,statistics")
-        checks.expect(status == 0, "%s: tests/problem.h and tests/reference.cpp do not have it, or "
-                      "differ (halnorm_check ends with %d): %s" % (operation, status, output))
+        # Against the reference, which has to know the operation for that.
+        status, output = checks.run(options.check, problem)
+        checks.expect(status == 0, "%s: halnorm and tests/reference.cpp differ (halnorm_check ends "
+                      "with %d): %s" % (operation, status, output))
+    for function in sorted(functions - {function_of(operation) for operation in problems}):
+        checks.expect(False, "%s of halnorm.h is no operation of tests/problem.h" % function)
 
 
 def check_targets(options):

@@ -12,13 +12,13 @@ TARGET = "target=x86-64-linux-sse41-strict_float-no_asserts-no_bounds_query-no_r
 # Parameters of a generator, and what the message has to say.
 KNOBS = [
     ("layer_norm_forward", ["rows=8", "first_rowz=2"], ["layer_norm_forward", "first_rowz"]),
-    ("row_apply", ["bogus=1"], ["row_apply", "bogus"]),
+    ("apply", ["bogus=1"], ["apply", "bogus"]),
     ("layer_norm_forward", ["rows=12", "first_rows=8"], ["rows=12", "8", "first_rows"]),
     ("layer_norm_forward", ["rows=9", "first_rows=1", "later_rows=2"], ["rows=9", "later_rows"]),
     ("layer_norm_forward", ["rows=many"], ["many"]),
     ("layer_norm_forward", ["storage=f64"], ["f64"]),
-    ("layer_norm_forward", ["tree=columns", "rows=30"], ["rows=30", "native vector"]),
-    ("column_apply", ["rows=30"], ["rows=30", "native vector"]),
+    ("row_totals", ["rows=30", "first_rows=4"], ["rows=30", "4", "first_rows"]),
+    ("column_sums", ["elements=few"], ["few"]),
 ]
 
 

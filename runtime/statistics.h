@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the totals of rows to what the last pass needs of a statistic.
+#ifndef HALNORM_RUNTIME_STATISTICS_H_
+#define HALNORM_RUNTIME_STATISTICS_H_
+
+#include <stdint.h>
+
+#include "norm_call.h"
+
+namespace halnorm {
+
+// Of one statistic; its mean is high + low.
+struct Statistic {
+  float high, low, rstd;
+  double variance;  // the biased one, before rounding
+};
+
+// The corrected two-pass variance, as generators/norm_math.h has it, from the sums over n elements
+// of d * d and d, d = x - high. In f32 where those sums are of one chunk, so that a row comes out
+// the same whichever kernels run it.
+struct DeviationSums {
+  double squares, deviations, n;
+  bool of_one_chunk;
+};
+Statistic statistic_of(const NormCall &call, float high, const DeviationSums &sums);
+
+// 1 / sqrt(variance + eps), in f32 as kernels have it.
+float reciprocal_deviation(float variance, double eps);
+
+// Totals of `count` columns from the sums of their blocks, `step` apart, added in order.
+void add_up_blocks(const float *sums, int64_t blocks, int64_t step, int64_t count, double *totals);
+
+// The running statistics of a channel after a batch of n elements of it (PyTorch's definition:
+// torch.nn.BatchNorm2d), in f64 and rounded once.
+void update_running_statistics(const NormCall &call, const Statistic &batch, int64_t n,
+                               int64_t channel);
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_STATISTICS_H_
