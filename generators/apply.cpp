@@ -4,6 +4,7 @@
 // and RMS norm) or belong to it (instance, group and batch norm: a row is a run of a channel).
 //
 // RMS norm is layer norm with a mean of 0 and beta = -0, exactly; its gradient has a mean_g of 0.
+// The gradient through fixed statistics is Apply on dy, with a mean of 0 and beta = -0.
 #include "norm_generator.h"
 
 namespace halnorm {
@@ -86,8 +87,8 @@ class Apply : public ApplyGenerator<Apply> {
 class ApplyBackward : public ApplyGenerator<ApplyBackward> {
  public:
   Input<Halide::Buffer<>> dy{"dy", 2}, x{"x", 2};
-  Input<Halide::Buffer<float, 1>> mean{"mean"}, rstd{"rstd"};                    // of rows
-  Input<Halide::Buffer<float, 1>> mean_g{"mean_g"}, mean_g_xhat{"mean_g_xhat"};  // of rows
+  Input<Halide::Buffer<float, 1>> mean{"mean"}, rstd{"rstd"};        // of rows
+  Input<Halide::Buffer<float, 1>> mean_g{"mean_g"}, slope{"slope"};  // of rows
   Input<Halide::Buffer<float, 1>> gamma{"gamma"};
   Output<Halide::Buffer<>> dx{"dx", 2};
 
@@ -99,8 +100,8 @@ class ApplyBackward : public ApplyGenerator<ApplyBackward> {
   void generate() {
     const Expr row = vars_.row;
     define(&dx, {widened(dy(place())), widened(x(place()))}, [&](const Values &v, const Expr &i) {
-      return input_gradient(v[0] * gamma(parameter_at(i)), normalized(v[1], mean(row), rstd(row)),
-                            mean_g(row), mean_g_xhat(row), rstd(row));
+      return input_gradient(v[0] * gamma(parameter_at(i)), v[1], mean(row), rstd(row), mean_g(row),
+                            slope(row));
     });
     roles_.inputs = {dy, x};
   }
@@ -108,7 +109,7 @@ class ApplyBackward : public ApplyGenerator<ApplyBackward> {
   void schedule() {
     for (auto *tensor : {&dy, &x}) make_dense(tensor);
     make_dense(&dx);
-    for (auto *vector : {&mean, &rstd, &mean_g, &mean_g_xhat, &gamma}) make_dense(vector);
+    for (auto *vector : {&mean, &rstd, &mean_g, &slope, &gamma}) make_dense(vector);
     schedule_last_pass();
   }
 };

@@ -261,13 +261,9 @@ Expr layer_normalized(const Expr &value, const Expr &high, const Expr &low, cons
   return centered * rstd * gamma + beta;
 }
 
-Expr normalized(const Expr &value, const Expr &mean, const Expr &rstd) {
-  return (value - mean) * rstd;
-}
-
-Expr input_gradient(const Expr &g, const Expr &xhat, const Expr &mean_g, const Expr &mean_g_xhat,
-                    const Expr &rstd) {
-  return ((g - mean_g) - xhat * mean_g_xhat) * rstd;
+Expr input_gradient(const Expr &g, const Expr &x, const Expr &mean, const Expr &rstd,
+                    const Expr &mean_g, const Expr &slope) {
+  return ((g - mean_g) - (x - mean) * slope) * rstd;
 }
 
 }  // namespace halnorm

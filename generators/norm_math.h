@@ -115,17 +115,14 @@ Halide::Expr layer_normalized(const Halide::Expr &value, const Halide::Expr &hig
                               const Halide::Expr &low, const Halide::Expr &rstd,
                               const Halide::Expr &gamma, const Halide::Expr &beta, bool corrected);
 
-// How far a value lies from the mean, in deviations.
-Halide::Expr normalized(const Halide::Expr &value, const Halide::Expr &mean,
-                        const Halide::Expr &rstd);
-
-// dx of an element from g = dy * gamma, xhat = normalized(x) and the means over the statistic's
-// elements of g and of g * xhat. With y = xhat * gamma + beta this is the derivative of y through
-// x, the mean and the variance: Ioffe, Szegedy, "Batch Normalization", 2015, the unnumbered
-// equations of section 3, written with the two means.
-Halide::Expr input_gradient(const Halide::Expr &g, const Halide::Expr &xhat,
-                            const Halide::Expr &mean_g, const Halide::Expr &mean_g_xhat,
-                            const Halide::Expr &rstd);
+// dx of an element from g = dy * gamma, with the means over the statistic's elements of g and of
+// g * xhat, xhat = (x - mean) * rstd; slope is rstd times the latter. With y = xhat * gamma + beta
+// this is the derivative of y through x, the mean and the variance (Ioffe, Szegedy, "Batch
+// Normalization", 2015, the equations at the end of section 3, written with the two means):
+//   dx = (g - mean_g - xhat * mean_g_xhat) * rstd
+Halide::Expr input_gradient(const Halide::Expr &g, const Halide::Expr &x, const Halide::Expr &mean,
+                            const Halide::Expr &rstd, const Halide::Expr &mean_g,
+                            const Halide::Expr &slope);
 
 // Value k of a Func of one or several values.
 Halide::Expr value_of(const Halide::Func &func, size_t k, const std::vector<Halide::Expr> &at);

@@ -18,10 +18,12 @@ using std::vector;
 enum class Summands {
   values,      // x
   deviations,  // d * d and d, d = x - center of the row
-  // g and g * xhat, xhat = normalized(x): with g = dy these are also the terms of dbeta and dgamma
-  gradients,            // g = dy; mean and rstd of the row
-  weighted_gradients,   // g = dy * gamma of the element; mean and rstd of the row
-  parameter_gradients,  // g = dy; mean and rstd of the element
+  // g and g * d, d = x - mean of the row; times its rstd, which the runtime sees to, the latter is
+  // g * xhat. With g = dy these are also the terms of dbeta and dgamma.
+  gradients,           // g = dy
+  weighted_gradients,  // g = dy * gamma of the element
+  // dy and dy * xhat, xhat = (x - mean) * rstd of the element.
+  parameter_gradients,
 };
 
 template <typename T>
@@ -47,10 +49,8 @@ class SumsGenerator : public StorageGenerator<T> {
     }
     x_ = this->template add_input<Halide::Buffer<>>("x", storage_type(this->storage), 2);
     if (summands == Summands::deviations) center_ = add_vector("center");
-    if (of_gradients()) {
-      mean_ = add_vector("mean");
-      rstd_ = add_vector("rstd");
-    }
+    if (of_gradients()) mean_ = add_vector("mean");
+    if (summands == Summands::parameter_gradients) rstd_ = add_vector("rstd");
     if (summands == Summands::weighted_gradients) gamma_ = add_vector("gamma");
   }
 
@@ -84,13 +84,13 @@ class SumsGenerator : public StorageGenerator<T> {
       case Summands::deviations:
         return deviation_terms(v[0] - (*center_)(row), true);
       case Summands::gradients:
-        return {v[0], v[0] * normalized(v[1], (*mean_)(row), (*rstd_)(row))};
+        return {v[0], v[0] * (v[1] - (*mean_)(row))};
       case Summands::weighted_gradients:
-        return {v[0] * v[2], v[0] * v[2] * normalized(v[1], (*mean_)(row), (*rstd_)(row))};
+        return {v[0] * v[2], v[0] * v[2] * (v[1] - (*mean_)(row))};
       case Summands::parameter_gradients:
         break;
     }
-    return {v[0], v[0] * normalized(v[1], v[2], v[3])};
+    return {v[0], v[0] * ((v[1] - v[2]) * v[3])};
   }
 
   void constrain_inputs() {

@@ -72,7 +72,7 @@ void carve_block(const Plan &plan, int64_t rows, Carver *carver, Block *block) {
   block->rstd = carver->take<float>(rows);
   if (plan.call.is_backward()) {
     block->mean_g = carver->take<float>(rows);
-    block->mean_g_xhat = carver->take<float>(rows);
+    block->slope = carver->take<float>(rows);
   } else {
     block->low = carver->take<float>(rows);
   }

@@ -27,13 +27,13 @@ struct TileSize {
 // are indexed [outer][row] from the first of the block.
 struct Block {
   int64_t outer, outers, row, rows;
-  double *totals[2];  // of rows of the sums: x, or d * d and d, or g and g * xhat
+  double *totals[2];  // of rows of the sums: x, or d * d and d, or g and g * d
   // The same in parts: [outer][row][chunk][lane], or [outer][block][row] with padded() rows.
   float *partial[2];
-  float *center;                // of rows of the sums
-  float *mean, *rstd;           // of rows; forward, mean is its high part
-  float *low;                   // forward
-  float *mean_g, *mean_g_xhat;  // backward
+  float *center;          // of rows of the sums
+  float *mean, *rstd;     // of rows; forward, mean is its high part
+  float *low;             // forward
+  float *mean_g, *slope;  // backward, see input_gradient() of generators/norm_math.h
 };
 
 // Memory of one task besides its block.

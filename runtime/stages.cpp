@@ -37,13 +37,16 @@ Part sums_part(const Plan &plan, Summands summands) {
   return kParts[static_cast<int>(summands)][plan.sums_grid.columns ? 2 : plan.is_long() ? 1 : 0];
 }
 
+// Fixed statistics are constants: dx is then to dy what y is to x - mean.
+bool takes_gradient(const NormCall &call) { return call.is_backward() && !call.fixed_statistics; }
+
 Part last_part(const Plan &plan) {
   static constexpr Part kParts[2][2][2] = {
       {{Part::row_apply_channel, Part::row_apply},
        {Part::column_apply_channel, Part::column_apply}},
       {{Part::row_backward_channel, Part::row_backward},
        {Part::column_backward_channel, Part::column_backward}}};
-  return kParts[plan.call.is_backward()][plan.grid.columns][plan.call.gamma_along_rows()];
+  return kParts[takes_gradient(plan.call)][plan.grid.columns][plan.call.gamma_along_rows()];
 }
 
 // The kernels of a call; null where it has no such stage.
@@ -85,7 +88,7 @@ class Executor {
                 TaskMemory *memory) const;
   void sum_parameters(const Block &block, const Tile &tile, const TileView &dy,
                       const TileView &x) const;
-  void apply(const Block &block, const Tile &tile, const TileView *dy, const TileView &x,
+  void apply(const Block &block, const Tile &tile, const TileView &dy, const TileView &x,
              TaskMemory *memory) const;
   void parameters_of(const Tile &tile, TaskMemory *memory) const;
   void store_gradient(void *gradient, Stride stride, const Kernel *kernel, const double *totals,
@@ -98,6 +101,7 @@ class Executor {
   void find_running_statistics(const Block &block) const;
   void read_saved_statistics(const Block &block) const;
   void find_gradient_means(const Block &block) const;
+  void keep_gradient_totals(const Block &block) const;
 
   // Where a tile's first row is in the arrays of its block.
   int64_t at(const Block &block, const Tile &tile, const Grid &grid) const {
@@ -187,10 +191,7 @@ void Executor::sum_tile(const Kernel &kernel, const Block &block, const Tile &ti
     if (backward) add_tensor(dy);
     add_tensor(x);
     if (deviations) arguments.add(block.center + row, {rows});
-    if (backward) {
-      arguments.add(block.mean + row, {rows});
-      arguments.add(block.rstd + row, {rows});
-    }
+    if (backward) arguments.add(block.mean + row, {rows});
     if (weighted) {
       if (grid.columns) {
         arguments.add(memory->gamma + skip, {count});
@@ -384,28 +385,48 @@ void Executor::read_saved_statistics(const Block &block) const {
   });
 }
 
+// The means of g and, times rstd, of g * xhat.
 void Executor::find_gradient_means(const Block &block) const {
   const int64_t rows = block.outers * block.rows;
-  float *const means[] = {block.mean_g, block.mean_g_xhat};
-  for (int k = 0; k < 2; ++k) {
-    const double *totals = block.totals[k];
-    if (call_.fixed_statistics || (k == 0 && !call_.has_mean())) {
-      memset(means[k], 0, static_cast<size_t>(rows) * sizeof(float));
-    } else if (call_.gamma_along_rows()) {
-      const auto n = static_cast<double>(plan_.grid.n);
-      for (int64_t r = 0; r < rows; ++r) means[k][r] = static_cast<float>(totals[r] / n);
-    } else {
-      for_each_statistic(block,
-                         [&](const RowSet &sums, const RowSet &of, int64_t, int64_t channel) {
-                           const int64_t next = call_.sharing == Sharing::groups ? 1 : 0;
-                           double mean = 0;
-                           for (int64_t r = 0; r < sums.count; ++r) {
-                             mean += static_cast<double>(plan_.gamma[channel + r * next]) *
-                                     totals[sums.first + r * sums.step];
-                           }
-                           const auto n = static_cast<double>(sums.count * plan_.grid.n);
-                           fill(means[k], of, static_cast<float>(mean / n));
-                         });
+  const auto bytes = static_cast<size_t>(rows) * sizeof(float);
+  const auto n = static_cast<double>(plan_.grid.n);
+  if (call_.fixed_statistics) {
+    memset(block.mean_g, 0, bytes);
+    memset(block.slope, 0, bytes);
+    return;
+  }
+  if (call_.gamma_along_rows()) {
+    for (int64_t r = 0; r < rows; ++r) {
+      block.mean_g[r] = static_cast<float>(block.totals[0][r] / n);
+      block.slope[r] = slope_of(block.totals[1][r] / n, block.rstd[r]);
+    }
+    if (!call_.has_mean()) memset(block.mean_g, 0, bytes);
+    return;
+  }
+  for_each_statistic(block, [&](const RowSet &sums, const RowSet &of, int64_t, int64_t channel) {
+    const int64_t next = call_.sharing == Sharing::groups ? 1 : 0;
+    double means[2] = {0, 0};
+    for (int64_t r = 0; r < sums.count; ++r) {
+      const auto gamma = static_cast<double>(plan_.gamma[channel + r * next]);
+      for (int k = 0; k < 2; ++k) {
+        means[k] += gamma * block.totals[k][sums.first + r * sums.step];
+      }
+    }
+    const double count = static_cast<double>(sums.count) * n;
+    fill(block.mean_g, of, static_cast<float>(means[0] / count));
+    fill(block.slope, of, slope_of(means[1] / count, block.rstd[of.first]));
+  });
+}
+
+// The totals of dy and of dy * xhat, for the gradients of parameters.
+void Executor::keep_gradient_totals(const Block &block) const {
+  for (int64_t o = 0; o < block.outers; ++o) {
+    const int64_t from = o * block.rows;
+    const int64_t to = (block.outer + o) * plan_.grid.rows.extent + block.row;
+    for (int64_t r = 0; r < block.rows; ++r) {
+      plan_.gradient_totals[0][to + r] = block.totals[0][from + r];
+      plan_.gradient_totals[1][to + r] =
+          block.totals[1][from + r] * static_cast<double>(block.rstd[from + r]);
     }
   }
 }
@@ -454,11 +475,11 @@ void Executor::sum_parameters(const Block &block, const Tile &tile, const TileVi
   }
 }
 
-void Executor::apply(const Block &block, const Tile &tile, const TileView *dy, const TileView &x,
+void Executor::apply(const Block &block, const Tile &tile, const TileView &dy, const TileView &x,
                      TaskMemory *memory) const {
   const Grid &grid = plan_.grid;
   const int64_t first = at(block, tile, grid);
-  const bool along = call_.gamma_along_rows();
+  const bool along = call_.gamma_along_rows(), gradient = takes_gradient(call_);
   const TileView y = room_for(call_, grid, plan_.y, tile, memory->y);
   const int64_t step = grid.columns ? tile.rows : kernels_.last->rows;
   for (int64_t r = 0; r < tile.rows; r += step) {
@@ -477,17 +498,22 @@ void Executor::apply(const Block &block, const Tile &tile, const TileView *dy, c
         arguments.add(of_channels + tile.row + r, {rows});
       }
     };
-    if (dy != nullptr) add_tensor(*dy);
-    add_tensor(x);
-    add_rows(block.mean);
-    if (dy == nullptr) add_rows(block.low);
-    add_rows(block.rstd);
-    if (dy != nullptr) {
+    if (gradient) {
+      add_tensor(dy);
+      add_tensor(x);
+      add_rows(block.mean);
+      add_rows(block.rstd);
       add_rows(block.mean_g);
-      add_rows(block.mean_g_xhat);
+      add_rows(block.slope);
+      add_parameter(memory->gamma, plan_.gamma);
+    } else {
+      add_tensor(call_.is_backward() ? dy : x);
+      add_rows(call_.is_backward() ? block.mean_g : block.mean);
+      add_rows(call_.is_backward() ? block.slope : block.low);
+      add_rows(block.rstd);
+      add_parameter(memory->gamma, plan_.gamma);
+      add_parameter(memory->beta, plan_.beta);
     }
-    add_parameter(memory->gamma, plan_.gamma);
-    if (dy == nullptr) add_parameter(memory->beta, plan_.beta);
     add_tensor(y);
     arguments.run(*kernels_.last);
   }
@@ -506,7 +532,7 @@ void Executor::finish(const Block &block, const Tile &tile, TaskMemory *memory) 
     if (backward) dy = load(call_, plan_.grid, plan_.dy, rows, memory->dy);
     const TileView x = load(call_, plan_.grid, plan_.x, rows, memory->x);
     if (plan_.wants_parameters_of_rows) sum_parameters(block, rows, dy, x);
-    if (call_.y != nullptr) apply(block, rows, backward ? &dy : nullptr, x, memory);
+    if (call_.y != nullptr) apply(block, rows, dy, x, memory);
   }
 }
 
@@ -515,15 +541,7 @@ void Executor::run_block(const Block &block, TaskMemory *memory) const {
     read_saved_statistics(block);
     if (plan_.wants_totals) sum_up(block, memory);
     if (call_.y != nullptr) find_gradient_means(block);
-    if (plan_.gradient_totals[0] != nullptr) {
-      for (int k = 0; k < 2; ++k) {
-        for (int64_t o = 0; o < block.outers; ++o) {
-          memcpy(plan_.gradient_totals[k] + (block.outer + o) * plan_.grid.rows.extent + block.row,
-                 block.totals[k] + o * block.rows,
-                 static_cast<size_t>(block.rows) * sizeof(double));
-        }
-      }
-    }
+    if (plan_.gradient_totals[0] != nullptr) keep_gradient_totals(block);
   } else if (plan_.wants_totals) {
     sum_up(block, memory);
   } else {

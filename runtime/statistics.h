@@ -27,6 +27,11 @@ Statistic statistic_of(const NormCall &call, float high, const DeviationSums &su
 // 1 / sqrt(variance + eps), in f32 as kernels have it.
 float reciprocal_deviation(float variance, double eps);
 
+// rstd times the mean of g * xhat, from that of g * (x - mean).
+inline float slope_of(double mean, float rstd) {
+  return static_cast<float>(mean * static_cast<double>(rstd) * static_cast<double>(rstd));
+}
+
 // Totals of `count` columns from the sums of their blocks, `step` apart, added in order.
 void add_up_blocks(const float *sums, int64_t blocks, int64_t step, int64_t count, double *totals);
 

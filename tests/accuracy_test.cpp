@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values against the reference: every combination of options, and rows chosen to hurt.
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <limits>
 #include <tuple>
 
 #include "reference.h"
@@ -132,6 +136,22 @@ TEST(Accuracy, AnyEpsIsHonoured) {
   }
 }
 
+// rstd is infinite and y NaN, as the formula says.
+TEST(Accuracy, ZerosWithoutEpsDivideByZero) {
+  for (Operation operation : kOperations) {
+    for (Dtype dtype : kDtypes) {
+      Problem problem = full_problem(operation, dtype, {2, 4, 250});
+      if (!problem.statistics) continue;
+      problem.eps = 0;
+      Tensors tensors(problem, Placement::end_flush);
+      tensors.fill({Data::Kind::constant, 0, 0}, 1);
+      ASSERT_EQ(tensors.call(nullptr), HALNORM_OK) << halnorm_last_error();
+      EXPECT_EQ(tensors.rstd->value(1, 0), INFINITY) << print(problem);
+      EXPECT_TRUE(std::isnan(tensors.y->value(1, 7))) << print(problem);
+    }
+  }
+}
+
 // What the correction is for: the plain two-pass form loses 1e-1 here.
 TEST(Accuracy, MeanOfTenMillionCostsNothing) {
   const Problem problem = must_parse("layer_norm_forward:f32:8x4096:");
@@ -193,6 +213,119 @@ TEST(Accuracy, ParametersMayDifferInDtype) {
         expect_accurate_with_narrow(operation, dtype, narrow);
       }
     }
+  }
+}
+
+// halnorm.h: "a finite set whose elements or squared deviations (of RMS norm: squares) add up to
+// more than f32 holds has rstd 0 or NaN". Here squares alone, then elements too.
+TEST(Accuracy, SumsBeyondF32MakeRstdZeroOrNaN) {
+  for (Operation operation : kOperations) {
+    Problem problem = full_problem(operation, Dtype::f32, {2, 4, 100});
+    if (!problem.statistics) continue;
+    problem.running = false;
+    for (Layout layout : {Layout::dense, Layout::gaps}) {
+      problem.layout = layout;
+      for (float magnitude : {0x1p64f, std::numeric_limits<float>::max()}) {
+        Tensors tensors(problem, Placement::end_flush);
+        tensors.fill(Data(), 1);
+        for (int64_t row = 0; row < tensors.x.rows(); ++row) {
+          for (int64_t i = 0; i < tensors.x.row_length(); ++i) {
+            tensors.x.set(row, i, i % 3 == 0 ? -magnitude : magnitude);
+          }
+        }
+        ASSERT_EQ(tensors.call(nullptr), HALNORM_OK) << halnorm_last_error();
+        for (int64_t s = 0; s < tensors.rstd->rows(); ++s) {
+          const float rstd = tensors.rstd->value(s, 0);
+          EXPECT_TRUE(rstd == 0 || std::isnan(rstd)) << print(problem) << ": " << rstd;
+        }
+      }
+    }
+  }
+}
+
+// The tables of measured errors in docs/numerics.md. A row is
+//   | `problem` | `data` | output | error (of the bound) | ... |
+// without gamma, beta and the outputs, which it has all; with * for the dtype, and then a cell for
+// each; without `data` where that is normal. Errors are the largest, rounded up.
+class Document : public testing::Test {
+ protected:
+  struct Row {
+    std::string problem, data, output;
+    std::vector<std::string> cells;
+  };
+
+  static std::vector<Row> rows() {
+    std::vector<Row> rows;
+    std::ifstream file(HALNORM_TEST_DOCS_DIR "/numerics.md");
+    for (std::string line; std::getline(file, line);) {
+      std::vector<std::string> cells;
+      for (std::string_view cell : split(line, '|')) {
+        while (!cell.empty() && cell.front() == ' ') cell.remove_prefix(1);
+        while (!cell.empty() && cell.back() == ' ') cell.remove_suffix(1);
+        cells.emplace_back(cell);
+      }
+      if (cells.size() < 5 || split(cells[1], ':').size() != 4) continue;
+      cells.pop_back();
+      const bool has_data = cells[2][0] == '`';
+      Row row = {unquoted(cells[1]), has_data ? unquoted(cells[2]) : "normal", "", {}};
+      row.output = cells[has_data ? 3 : 2];
+      row.cells.assign(cells.begin() + (has_data ? 4 : 3), cells.end());
+      rows.push_back(row);
+    }
+    return rows;
+  }
+  static std::string unquoted(const std::string &cell) { return cell.substr(1, cell.size() - 2); }
+
+  static void expect_measured(const Row &row, Dtype dtype, const std::string &cell) {
+    double said = 0, said_of_bound = 0;
+    ASSERT_EQ(std::sscanf(cell.c_str(), "%lf (%lf)", &said, &said_of_bound), 2) << cell;
+    std::string text = row.problem, error;
+    if (text.find('*') != std::string::npos) text.replace(text.find('*'), 1, name(dtype));
+    Problem problem = must_parse(text);
+    const Problem full = full_problem(problem.operation, problem.dtype, problem.shape);
+    for (bool Problem::*option : {&Problem::gamma, &Problem::beta, &Problem::statistics,
+                                  &Problem::running, &Problem::dgamma, &Problem::dbeta}) {
+      problem.*option = full.*option;
+    }
+    const std::optional<Data> data = parse_data(row.data, &error);
+    ASSERT_TRUE(data) << error;
+    Tensors tensors(problem, Placement::end_flush);
+    tensors.fill(*data, 1);
+    const Expected expected = reference(tensors);
+    ASSERT_EQ(tensors.call(nullptr), HALNORM_OK) << halnorm_last_error();
+    double largest = 0, of_bound = 0;
+    bool found = false;
+    for (const Output &output : outputs_of(tensors, expected)) {
+      if (output.name != row.output) continue;
+      found = true;
+      const int64_t length = output.actual->row_length();
+      for (size_t i = 0; i < output.expected->size(); ++i) {
+        const int64_t at = static_cast<int64_t>(i);
+        const double value = static_cast<double>(output.actual->value(at / length, at % length));
+        largest = std::max(largest, std::fabs(value - (*output.expected)[i]));
+        of_bound =
+            std::max(of_bound, std::fabs(value - (*output.expected)[i]) / (*output.bound)[i]);
+      }
+    }
+    ASSERT_TRUE(found) << row.output << " of " << text;
+    const std::string what = row.output + " of " + text + ", " + row.data;
+    expect_rounded_up(what, largest, said);
+    expect_rounded_up(what + " in bounds", of_bound, said_of_bound);
+  }
+  // To two digits.
+  static void expect_rounded_up(const std::string &what, double measured, double said) {
+    EXPECT_LE(measured, said * (1 + 1e-6)) << what;
+    EXPECT_LE(said, measured * 1.11) << what;
+  }
+};
+
+TEST_F(Document, SaysWhatIsMeasured) {
+  const std::vector<Row> all = rows();
+  EXPECT_GE(all.size(), 40u);
+  for (const Row &row : all) {
+    const bool each_dtype = row.problem.find('*') != std::string::npos;
+    ASSERT_EQ(row.cells.size(), each_dtype ? 3u : 1u) << row.problem;
+    for (size_t i = 0; i < row.cells.size(); ++i) expect_measured(row, kDtypes[i], row.cells[i]);
   }
 }
 

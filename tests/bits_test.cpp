@@ -7,6 +7,10 @@
 #include <map>
 #include <thread>
 
+#ifdef __SSE2__
+#include <xmmintrin.h>
+#endif
+
 #include "test_util.h"
 
 namespace halnorm_test {
@@ -257,6 +261,40 @@ TEST_P(Bits, AreTheSameInAnotherRoundingMode) {
     expect_same(options);
   }
 }
+
+#ifdef __SSE2__
+// Flushing of subnormals, in what is read and what is written.
+TEST(BitsOfSubnormals, AreTheSameWhereTheCallerFlushesThem) {
+  constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x40;
+  for (Operation operation : kOperations) {
+    RunOptions options;
+    options.data.kind = Data::Kind::subnormal;
+    Problem problem = full_problem(operation, Dtype::f32, {3, 4, 70});
+    problem.eps = 0x1p-140;
+    const Result kept = run(problem, options);
+    Tensors tensors(problem, options.placement);
+    tensors.fill(options.data, options.seed);
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | kFlushToZero | kDenormalsAreZero);
+    const halnorm_status status = tensors.call(nullptr);
+    const unsigned after = _mm_getcsr();
+    _mm_setcsr(before);
+    EXPECT_NE(after & kFlushToZero, 0u) << "the caller's mode was not restored";
+    ASSERT_EQ(status, HALNORM_OK) << halnorm_last_error();
+    size_t at = 0;
+    const Tensor &output = *tensors.output();
+    const size_t each = kept.bits_of_part;
+    const int64_t rows_of_part = output.rows() / problem.part_count();
+    for (int64_t row = 0; row < output.rows(); ++row) {
+      if (row % rows_of_part == 0) at = static_cast<size_t>(row / rows_of_part) * each;
+      for (int64_t i = 0; i < output.row_length(); ++i) {
+        ASSERT_EQ(canonical_bits(Dtype::f32, output.bits(row, i)), kept.bits[at++])
+            << print(problem) << " row " << row << " element " << i;
+      }
+    }
+  }
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(All, Bits, testing::ValuesIn(kProblems),
                          [](const auto &info) { return test_name(info.param); });

@@ -111,6 +111,69 @@ testing::AssertionResult meets(const Problem &called, const Problem &other) {
          << print(called) << " is not " << print(other) << ": " << result.message();
 }
 
+// By design: strides choose the order of the sums and nothing else.
+TEST(Identities, LayoutsWithTheSameOrderOfSumsGiveTheSameBits) {
+  for (Operation operation : kOperations) {
+    for (Dtype dtype : kDtypes) {
+      const Problem dense = full_problem(operation, dtype, {3, 4, 150});
+      Problem padded = dense, gaps = dense, reversed = dense;
+      padded.layout = Layout::padded;
+      gaps.layout = Layout::gaps;
+      reversed.layout = Layout::reversed;
+      // Elements of a row are neighbours. Dense channels of a group are one row.
+      if (operation != Operation::group_norm_forward) expect_same_bits(dense, padded);
+      // They are not.
+      expect_same_bits(gaps, reversed);
+      Problem columns = gaps;
+      columns.layout = dense.has_channels() ? Layout::channels_last : Layout::channels_first;
+      if (dense.norm() == Norm::batch && dense.part_rank() == 0) continue;  // samples are one row
+      // Gradients of the parameters of rows are summed over another order of rows.
+      if (!dense.has_channels()) {
+        for (Problem *problem : {&gaps, &columns}) problem->dgamma = problem->dbeta = false;
+      }
+      expect_same_bits(gaps, columns);
+    }
+  }
+}
+
+// By design: x alone decides.
+TEST(Identities, StridesOfOtherTensorsThanXDoNotMatter) {
+  for (Operation operation : kOperations) {
+    for (Dtype dtype : kDtypes) {
+      const Problem problem = full_problem(operation, dtype, {3, 10, 70});
+      Tensors dense(problem, Placement::end_flush), strided(problem, Placement::end_flush);
+      const size_t first = problem.first_reduced();
+      for (std::optional<Tensor> *tensor : {&strided.dy, &strided.y, &strided.dx}) {
+        if (!*tensor) continue;
+        tensor->emplace(dtype, problem.shape, strides_of(Layout::gaps, problem.shape, first), first,
+                        Placement::end_flush);
+      }
+      const std::vector<int64_t> shape = problem.parameter_shape();
+      for (std::optional<Tensor> *tensor :
+           {&strided.gamma, &strided.beta, &strided.dgamma, &strided.dbeta}) {
+        if (!*tensor) continue;
+        tensor->emplace(Dtype::f32, shape, strides_of(Layout::reversed, shape, 0), 0,
+                        Placement::end_flush);
+      }
+      for (Tensors *tensors : {&dense, &strided}) {
+        tensors->fill(Data(), 1);
+        ASSERT_EQ(tensors->call(nullptr), HALNORM_OK) << halnorm_last_error();
+      }
+      const Expected nothing;
+      const std::vector<Output> one = outputs_of(dense, nothing),
+                                other = outputs_of(strided, nothing);
+      for (size_t k = 0; k < one.size(); ++k) {
+        for (int64_t row = 0; row < one[k].actual->rows(); ++row) {
+          for (int64_t i = 0; i < one[k].actual->row_length(); ++i) {
+            ASSERT_EQ(one[k].actual->bits(row, i), other[k].actual->bits(row, i))
+                << print(problem) << ": " << one[k].name << " row " << row << " element " << i;
+          }
+        }
+      }
+    }
+  }
+}
+
 // Not bit for bit: a channel's rows may be added in another way where there may be many samples.
 TEST(Identities, BatchNormOfOneSampleIsInstanceNorm) {
   for (Dtype dtype : kDtypes) {

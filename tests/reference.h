@@ -8,6 +8,8 @@
 //   m          The first pass's error of the mean, in deviations: T * mean|x| * rstd.
 //   left       What is left of it. The correction of f32 elements measures it: T * m. 16-bit
 //              elements may skip the correction: m.
+//   mean       left, T * (deviation + the first pass's error) of the sum that corrects it, and the
+//              rounding to f32: u * |mean|.
 //   variance   The second pass sums around a mean that is off by m: relative T * (1 + m^2). Of
 //              equal elements it is left^2 in place of 0.
 //   rstd       Half of that, and its own roundings: relative T * (1 + m^2).
