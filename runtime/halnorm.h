@@ -310,9 +310,9 @@ void halnorm_context_destroy(halnorm_context *ctx);
 halnorm_status halnorm_context_set_target(halnorm_context *ctx, const char *name);
 
 /* Prefer the kernel of this symbol, out of halnorm_kernel_name(), wherever it can serve: to compare
- * schedules. It may be slower than the choice that it replaces; the results are the same bits. For
- * a kernel of one part of a long row it makes the call run in parts, where that is possible. NULL,
- * and at first: none. HALNORM_INVALID_ARGUMENT: no kernel of this build has the name. */
+ * schedules. It may be slower than the choice that it replaces; the results are the same bits. A
+ * kernel of one stage makes a call run in stages that would not otherwise. NULL, and at first: none.
+ * HALNORM_INVALID_ARGUMENT: no kernel of this build has the name. */
 halnorm_status halnorm_context_set_kernel(halnorm_context *ctx, const char *name);
 
 /* At most n threads, the calling one included. 1: the calling thread alone. 0, and at first: one
@@ -373,7 +373,9 @@ const char *halnorm_kernel_name(int32_t i);
 const char *halnorm_last_error(void);
 
 /* The symbol of the kernel, schedule included, that the calling thread's last call with a kernel
- * ran; "" if there was none. */
+ * ran; "" if there was none. Of a call in stages: the kernel of its last pass over x, or the one
+ * that the context prefers if it ran. A layout that has to be packed into scratch first runs the
+ * kernels of another one. */
 const char *halnorm_last_kernel(void);
 
 const char *halnorm_version(void);

@@ -24,10 +24,16 @@ void schedule_column_sums(Roles *roles, const Halide::Target &target) {
   sums.update(1).reorder(row, order.rest).vectorize(row, native, TailStrategy::GuardWithIf);
 }
 
+// A few elements of each row at a time, for which what belongs to the row stays in registers.
 void schedule_column_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  const Var i = roles->vars.i, row = roles->vars.row;
+  Var element("element");
   Func output = roles->output;
-  output.vectorize(roles->vars.row, target.natural_vector_size(output.types()[0]) * knobs.vectors,
-                   TailStrategy::GuardWithIf);
+  output.split(i, i, element, knobs.elements, TailStrategy::GuardWithIf)
+      .reorder(element, row, i)
+      .vectorize(row, target.natural_vector_size(output.types()[0]) * knobs.vectors,
+                 TailStrategy::GuardWithIf)
+      .unroll(element);
 }
 
 }  // namespace halnorm

@@ -23,8 +23,8 @@ struct Knobs {
   Halide::GeneratorParam<int> vectors{"vectors", 1, 1, 8};
   // The last pass fetches the rows of the next call meanwhile.
   Halide::GeneratorParam<bool> prefetch{"prefetch", false};
-  // Elements of neighbouring rows that are added while their sums are in registers.
-  Halide::GeneratorParam<int> elements{"elements", 8, 1, 64};
+  // Elements of neighbouring rows that are taken while what belongs to the rows is in registers.
+  Halide::GeneratorParam<int> elements{"elements", 1, 1, 64};
 };
 
 // Fails with a message that names the knob unless rows is a multiple of the divisor.

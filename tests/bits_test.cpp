@@ -315,15 +315,12 @@ std::string target_of(const std::string &kernel) {
   return parts.size() > 1 ? parts[1] : "";
 }
 
-// What halnorm_last_kernel() must contain where `kernel` was preferred and legal: its name, or, for
-// the first kernels of a call in parts, that the call ran in parts, since it names the last one.
-// Empty for the kernel that widens parameters: it goes before another one.
+// What halnorm_last_kernel() must contain where `kernel` was preferred and legal: its name. Empty
+// for the kernel that widens parameters: it goes before another one, which is named.
 std::string report_of(const std::string &kernel) {
-  const std::string part = split_at_double_underscores(kernel)[0];
-  if (part.find("_parameter_") != std::string::npos) return "";
-  const bool is_early =
-      part.find("_moments_") != std::string::npos || part.find("_fold_") != std::string::npos;
-  return is_early ? "_apply_" : kernel;
+  const bool widens = kernel.find("_any_norm_parameter_") != std::string::npos &&
+                      kernel.find("_parameter_gradient_") == std::string::npos;
+  return widens ? "" : kernel;
 }
 
 // Of the dtype and the operation of the problem. A kernel that is named after no operation of the

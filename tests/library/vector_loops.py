@@ -47,7 +47,7 @@ Width = namedtuple("Width", "register lanes keeps_sums")
 WIDTHS = [("avx512", Width("zmm", 16, True)), ("avx", Width("ymm", 8, True)),
           ("sse41", Width("xmm", 4, False))]
 LANES = 32  # kLanes of generators/norm_math.h
-ELEMENTS = 8  # the knob elements of schedules/cpu.h where a schedule does not give it
+ELEMENTS = 1  # the knob elements of schedules/cpu.h where a schedule does not give it
 
 ARITHMETIC = re.compile(r"^v?(h?add|h?sub|mul|div|sqrt|max|min)([ps])[sd]$")
 VECTOR_MOVE = re.compile(r"^v?(mov|pmov|cvtps2ph|extract)")
