@@ -311,8 +311,8 @@ halnorm_status halnorm_context_set_target(halnorm_context *ctx, const char *name
 
 /* Prefer the kernel of this symbol, out of halnorm_kernel_name(), wherever it can serve: to compare
  * schedules. It may be slower than the choice that it replaces; the results are the same bits. A
- * kernel of one stage makes a call run in stages that would not otherwise. NULL, and at first: none.
- * HALNORM_INVALID_ARGUMENT: no kernel of this build has the name. */
+ * kernel of one stage makes a call run in stages that would not otherwise. NULL, and at first:
+ * none. HALNORM_INVALID_ARGUMENT: no kernel of this build has the name. */
 halnorm_status halnorm_context_set_kernel(halnorm_context *ctx, const char *name);
 
 /* At most n threads, the calling one included. 1: the calling thread alone. 0, and at first: one

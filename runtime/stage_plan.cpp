@@ -18,7 +18,6 @@ constexpr int64_t kBytesOfATile = 64 * 1024;
 constexpr int64_t kMostRowsOfABlock = 64;
 constexpr int64_t kMostColumnsOfABlock = 1024;
 constexpr int64_t kFewestColumns = 256;  // so that memory is read in stretches
-constexpr int64_t kElementsOfATile = 16 * kChunk;
 // Gradients of parameters along the rows: a block of the column tree where rows are dense, some
 // lanes of the row tree where they are neighbours.
 constexpr int64_t kParameterRows = kBlock, kParameterColumns = 128;
@@ -183,6 +182,11 @@ void Plan::choose_tiles() {
   if (tile.elements > reach_elements)
     tile.elements = larger(kBlock, reach_elements / kBlock * kBlock);
   tile.elements = smaller(tile.elements, grid.n);
+  sums_tile = tile;
+  if (rows_of_a_sum > 1) {
+    sums_tile.rows = larger(1, tile.rows / rows_of_a_sum);
+    sums_tile.elements = by_blocks ? sums_grid.n : smaller(sums_grid.n, kElementsOfATile);
+  }
   last_tile = tile;
   if (!by_blocks && wants_parameters_of_rows) {
     // Rows of a parameter block run in order, so that threads share the elements of them.

@@ -23,6 +23,9 @@ struct TileSize {
   int64_t rows, elements;
 };
 
+// Parts of a row of the row tree: whole chunks.
+constexpr int64_t kElementsOfATile = 16 * kChunk;
+
 // Rows [row, row + rows) of `outers` positions of the outer axes, and what is known of them. Arrays
 // are indexed [outer][row] from the first of the block.
 struct Block {
@@ -61,6 +64,7 @@ struct Plan {
   int64_t rows_of_a_block, outers_of_a_block;
   int64_t unit_count, units_of_an_outer, blocks_of_a_unit;  // a unit: blocks that run in order
   TileSize tile;                                            // the most that kernels take at once
+  TileSize sums_tile;                                       // the same, of rows of the sums
   TileSize last_tile;                                       // what a thread takes of the last pass
 
   // Laid out by allocate(): for the whole call, and for each task.
