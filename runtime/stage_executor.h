@@ -41,8 +41,12 @@ class StageExecutor {
   static void run_tiles(void *loop, int64_t task);
   static void finish_parameters(void *executor, int64_t task);
   void run_block(const Block &block, TaskMemory *memory) const;
-  void for_each_tile(const Block &block, const Grid &grid, TileSize size, Step step,
+  // Each pass over a call that is dealt out by tiles runs against the one before: it begins with
+  // what is still in the cache.
+  enum class Order { front_to_back, back_to_front };
+  void for_each_tile(const Block &block, const Grid &grid, TileSize size, Step step, Order order,
                      TaskMemory *memory) const;
+  bool has_two_passes_of_sums() const { return !call_.is_backward() && call_.has_mean(); }
   void sum_up(const Block &block, TaskMemory *memory) const;
 
   void sum_first(const Block &block, const Tile &tile, TaskMemory *memory) const;

@@ -113,19 +113,20 @@ void StageExecutor::sum_up(const Block &block, TaskMemory *memory) const {
   const Grid &grid = plan_.sums_grid;
   const bool in_parts = grid.columns || plan_.is_long();
   const TileSize to_fold = {grid.columns ? kColumnsToFold : 1, grid.n};
-  const auto pass = [&](Step step) {
-    for_each_tile(block, grid, plan_.sums_tile, step, memory);
-    if (in_parts) for_each_tile(block, grid, to_fold, &StageExecutor::fold, memory);
+  const auto pass = [&](Step step, Order order) {
+    for_each_tile(block, grid, plan_.sums_tile, step, order, memory);
+    if (in_parts) for_each_tile(block, grid, to_fold, &StageExecutor::fold, order, memory);
   };
-  if (!call_.is_backward()) {
-    if (call_.has_mean()) {
-      pass(&StageExecutor::sum_first);
-      find_centers(block);
-    } else {
+  if (has_two_passes_of_sums()) {
+    pass(&StageExecutor::sum_first, Order::front_to_back);
+    find_centers(block);
+    pass(&StageExecutor::sum, Order::back_to_front);
+  } else {
+    if (!call_.is_backward()) {
       memset(block.center, 0, static_cast<size_t>(block.outers * block.rows) * sizeof(float));
     }
+    pass(&StageExecutor::sum, Order::front_to_back);
   }
-  pass(&StageExecutor::sum);
   if (!call_.is_backward()) find_statistics(block);
 }
 

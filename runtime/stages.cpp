@@ -54,10 +54,11 @@ struct StageExecutor::Loop {
   const Grid &grid;
   TileSize size;
   Step step;
+  Order order;
   int64_t first_row, rows, row_tiles, element_tiles;
 
-  Loop(const StageExecutor &e, const Block &b, const Grid &g, TileSize s, Step st)
-      : executor(e), block(b), grid(g), size(s), step(st) {
+  Loop(const StageExecutor &e, const Block &b, const Grid &g, TileSize s, Step st, Order o)
+      : executor(e), block(b), grid(g), size(s), step(st), order(o) {
     const int64_t merged = &g == &e.plan_.sums_grid ? e.plan_.rows_of_a_sum : 1;
     first_row = b.row / merged;
     rows = b.rows / merged;
@@ -81,14 +82,17 @@ void StageExecutor::run_tiles(void *loop, int64_t task) {
   TaskMemory memory;
   Block unused = {};
   plan.task_memory(task, &memory, &unused);
+  const int64_t begin = tiles.count() * task / plan.task_count;
   const int64_t end = tiles.count() * (task + 1) / plan.task_count;
-  for (int64_t i = tiles.count() * task / plan.task_count; i < end; ++i) tiles.run(i, &memory);
+  for (int64_t i = begin; i < end; ++i) {
+    tiles.run(tiles.order == Order::front_to_back ? i : begin + end - 1 - i, &memory);
+  }
 }
 
 // On the thread that has the block, or on all.
 void StageExecutor::for_each_tile(const Block &block, const Grid &grid, TileSize size, Step step,
-                                  TaskMemory *memory) const {
-  Loop loop(*this, block, grid, size, step);
+                                  Order order, TaskMemory *memory) const {
+  Loop loop(*this, block, grid, size, step, order);
   if (memory == nullptr) {
     parallel_for(call_.context, plan_.task_count, run_tiles, &loop);
     return;
@@ -213,7 +217,9 @@ void StageExecutor::run_block(const Block &block, TaskMemory *memory) const {
     find_running_statistics(block);
   }
   if (call_.y != nullptr || plan_.wants_parameters_of_rows) {
-    for_each_tile(block, plan_.grid, plan_.last_tile, &StageExecutor::finish, memory);
+    const bool after_one_pass = plan_.wants_totals && !has_two_passes_of_sums();
+    for_each_tile(block, plan_.grid, plan_.last_tile, &StageExecutor::finish,
+                  after_one_pass ? Order::back_to_front : Order::front_to_back, memory);
   }
 }
 
