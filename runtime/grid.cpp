@@ -57,7 +57,7 @@ KernelShape packed_shape(const Grid &grid, const Tile &tile) {
 
 Grid grid_of(const NormCall &call) {
   Grid grid;
-  grid.columns = call.reduced_rank > 0 && call.reduced[call.reduced_rank - 1].x != 1;
+  grid.columns = call.rows_are_neighbours();
   grid.reduced_rank = call.reduced_rank;
   copy_axes(grid.reduced, call.reduced, call.reduced_rank);
   grid.rows = call.kept_rank == 0 ? single_row() : call.kept[call.kept_rank - 1];

@@ -96,6 +96,9 @@ struct NormCall {
   bool has_mean() const {
     return operation != Operation::rms_norm_forward && operation != Operation::rms_norm_backward;
   }
+  // Neighbours in memory are elements of neighbouring rows of x, not of one row.
+  bool rows_are_neighbours() const { return reduced_rank > 0 && reduced[reduced_rank - 1].x != 1; }
+  bool wants_parameter_gradients() const { return dgamma != nullptr || dbeta != nullptr; }
   // gamma and beta lie along the rows, not along the channels.
   bool gamma_along_rows() const {
     return operation == Operation::layer_norm_forward ||

@@ -75,7 +75,7 @@ class StageExecutor {
 
   // Where a tile's first row is in the arrays of its block.
   int64_t at(const Block &block, const Tile &tile, const Grid &grid) const {
-    const int64_t merged = &grid == &plan_.sums_grid ? plan_.rows_of_a_sum : 1;
+    const int64_t merged = plan_.merged_rows(grid);
     return (tile.outer - block.outer) * (block.rows / merged) + tile.row - block.row / merged;
   }
 

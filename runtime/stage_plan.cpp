@@ -108,7 +108,7 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
       x{const_cast<void *>(norm_call.x), &Axis::x},
       dy{const_cast<void *>(norm_call.dy), &Axis::dy},
       y{norm_call.y, &Axis::y} {
-  const bool wants_parameters = call.dgamma != nullptr || call.dbeta != nullptr;
+  const bool wants_parameters = call.wants_parameter_gradients();
   wants_parameters_of_rows = wants_parameters && call.gamma_along_rows();
   if (call.is_backward()) {
     wants_totals = (call.y != nullptr && !call.fixed_statistics) ||
@@ -198,7 +198,6 @@ void Plan::choose_tiles() {
 
 halnorm_status Plan::allocate() {
   const bool of_channels = !call.gamma_along_rows();
-  const bool wants_parameters = call.dgamma != nullptr || call.dbeta != nullptr;
   TaskMemory unused_memory;
   Block unused_block = {};
   Carver task(nullptr);
@@ -212,7 +211,7 @@ halnorm_status Plan::allocate() {
       gamma = carver.take<float>(gamma_needs_room(call) ? parameter_room(channels) : 0);
       beta = carver.take<float>(beta_needs_room(call) ? parameter_room(channels) : 0);
     }
-    if (wants_parameters && of_channels) {
+    if (call.wants_parameter_gradients() && of_channels) {
       for (double *&totals : gradient_totals) totals = carver.take<double>(grid.row_count());
     }
     if (wants_parameters_of_rows) {

@@ -78,6 +78,10 @@ struct Plan {
 
   // In parts: rows of the row tree that are longer than a chunk.
   bool is_long() const { return !sums_grid.columns && sums_grid.n > kChunk; }
+  // Rows of the last pass that one row of the grid holds.
+  int64_t merged_rows(const Grid &g) const { return &g == &sums_grid ? rows_of_a_sum : 1; }
+  // How many elements gamma has.
+  int64_t parameter_count() const { return call.gamma_along_rows() ? grid.n : grid.rows.extent; }
   int64_t chunks_of_a_row() const { return ceil_div(sums_grid.n, kChunk); }
   int64_t blocks_of_a_column() const { return ceil_div(sums_grid.n, kBlock); }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "context.h"
-#include "errors.h"
 #include "kernel_call.h"
 #include "parallel.h"
 #include "parameters.h"
@@ -59,7 +58,7 @@ struct StageExecutor::Loop {
 
   Loop(const StageExecutor &e, const Block &b, const Grid &g, TileSize s, Step st, Order o)
       : executor(e), block(b), grid(g), size(s), step(st), order(o) {
-    const int64_t merged = &g == &e.plan_.sums_grid ? e.plan_.rows_of_a_sum : 1;
+    const int64_t merged = e.plan_.merged_rows(g);
     first_row = b.row / merged;
     rows = b.rows / merged;
     row_tiles = ceil_div(rows, size.rows);
@@ -266,7 +265,7 @@ void StageExecutor::finish_parameters(void *executor, int64_t task) {
   const NormCall &call = self.call_;
   const Plan &plan = self.plan_;
   const bool along = call.gamma_along_rows();
-  const int64_t parameters = along ? plan.grid.n : plan.grid.rows.extent;
+  const int64_t parameters = plan.parameter_count();
   const int64_t begin = task * kParametersOfATask;
   const int64_t count = smaller(kParametersOfATask, parameters - begin);
   double totals[2][kParametersOfATask] = {};
@@ -296,7 +295,7 @@ halnorm_status StageExecutor::find_kernels() {
   };
   const bool backward = call_.is_backward(), columns = plan_.grid.columns;
   const Summands summands = backward ? gradients_of(call_) : Summands::deviations;
-  const bool first = plan_.wants_totals && !backward && call_.has_mean();
+  const bool first = plan_.wants_totals && has_two_passes_of_sums();
   const bool of_rows = plan_.wants_parameters_of_rows;
   const bool found =
       look_up(&kernels_.first_sums, first, sums_part(plan_, Summands::values)) &&
@@ -334,16 +333,20 @@ halnorm_status StageExecutor::run() {
   } else {
     run_block(plan_.whole, nullptr);
   }
-  if (call_.dgamma != nullptr || call_.dbeta != nullptr) {
-    const int64_t parameters = call_.gamma_along_rows() ? plan_.grid.n : plan_.grid.rows.extent;
-    parallel_for(call_.context, ceil_div(parameters, kParametersOfATask), finish_parameters, this);
+  if (!call_.wants_parameter_gradients()) return HALNORM_OK;
+  const int64_t tasks = ceil_div(plan_.parameter_count(), kParametersOfATask);
+  if (plan_.threads > 1) {
+    parallel_for(call_.context, tasks, finish_parameters, this);
+  } else {  // a small call wakes no thread
+    for (int64_t t = 0; t < tasks; ++t) finish_parameters(this, t);
   }
   return HALNORM_OK;
 }
 
 bool takes_stages(const NormCall &call) {
-  if (call.reduced_rank > 0 && call.reduced[call.reduced_rank - 1].x != 1) return true;
-  if (call.row_length > kLongestWholeRow || prefers_stages(call)) return true;
+  if (call.rows_are_neighbours() || call.row_length > kLongestWholeRow || prefers_stages(call)) {
+    return true;
+  }
   return call.row_length > kElementsOfATile && call.bytes() >= kFewestBytesOfARow &&
          call.row_count < thread_limit(call.context);
 }

@@ -4,8 +4,6 @@
 #ifndef HALNORM_SCHEDULES_CPU_H_
 #define HALNORM_SCHEDULES_CPU_H_
 
-#include <string>
-
 #include "Halide.h"
 #include "generators/roles.h"
 
@@ -26,9 +24,6 @@ struct Knobs {
   // Elements of neighbouring rows that are taken while what belongs to the rows is in registers.
   Halide::GeneratorParam<int> elements{"elements", 1, 1, 64};
 };
-
-// Fails with a message that names the knob unless rows is a multiple of the divisor.
-void require_multiple(int rows, int divisor, const std::string &meaning);
 
 // Each fails with a message if a knob is not legal for it.
 

@@ -35,15 +35,12 @@ void lanes_in_registers(const Sum &sum, int vector, const Vars &vars) {
   lanes.update(0).reorder(lane, row, sum.within.x);
 }
 
-}  // namespace
-
+// Fails with a message that names the knob unless rows is a multiple of the divisor.
 void require_multiple(int rows, int divisor, const std::string &meaning) {
   if (rows % divisor == 0) return;
   throw Halide::CompileError("rows=" + std::to_string(rows) + " is not a multiple of " +
                              std::to_string(divisor) + " (" + meaning + ")");
 }
-
-namespace {
 
 // Of y, whose elements may be half as wide as f32.
 int vector_of(const Func &output, const Knobs &knobs, const Halide::Target &target) {

@@ -203,6 +203,19 @@ TEST_F(Context, CallersPoolIsUsedUntilItIsTakenBack) {
   EXPECT_EQ(pool.calls, calls);
 }
 
+// Waking threads costs more than such a call: that of the gradients of parameters included.
+TEST_F(Context, SmallCallsLeaveThePoolAlone) {
+  Pool pool;
+  ASSERT_EQ(halnorm_context_set_num_threads(context_, 4), HALNORM_OK);
+  ASSERT_EQ(halnorm_context_set_parallel_for(context_, count_calls, &pool), HALNORM_OK);
+  for (const char *problem : {"layer_norm_forward:f32:8x2000:gamma,beta,statistics",
+                              "layer_norm_backward:f32:8x2000:gamma,dgamma,dbeta",
+                              "batch_norm_backward:f32:8x2000:gamma,dgamma,dbeta"}) {
+    bits(problem);
+    EXPECT_EQ(pool.calls, 0) << problem;
+  }
+}
+
 TEST_F(Context, WorkspaceOfTheCallersIsEnoughAndStaysWithinItsBytes) {
   for (const char *problem : kProblems) {
     ASSERT_EQ(halnorm_context_set_workspace(context_, kCpu, nullptr, 0), HALNORM_OK);
