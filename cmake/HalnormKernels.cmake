@@ -35,7 +35,7 @@ function(halnorm_read_schedule file out)
     if(line MATCHES "^ *(#.*)?$")
       continue()
     endif()
-    if(NOT line MATCHES "^([a-z_*]+) +([a-z_*]+) +([a-z0-9*]+)( +n<=([0-9]+))?( +bytes>=([0-9]+))? *:([a-z0-9_= ]*):([a-z ]*)#.+$")
+    if(NOT line MATCHES "^([a-z_*]+) +([a-z_*]+) +([a-z0-9*]+)( +n<=([0-9]+))?( +bytes>=([0-9]+))? *:([a-z0-9_= ]*):([a-z0-9_= ]*)#.+$")
       message(FATAL_ERROR
         "${file}:${number}: '${line}' is not 'operation part dtype [n<=N] [bytes>=B] : knobs : launch  # provenance'; "
         "correct it, or write the file anew with 'make tune'")
@@ -106,6 +106,23 @@ function(halnorm_rows_of_kernel rows operation part dtype out)
   endif()
   message(FATAL_ERROR "no schedule row without a bound serves ${operation} ${part} ${dtype}: "
                       "the file of the family's first target must end in a default '* * *'")
+endfunction()
+
+# The words of a row's launch as C++, which schedules/knobs.inc has to know.
+function(halnorm_launch_of_row directory target words out)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${directory}/knobs.inc")
+  file(STRINGS "${directory}/knobs.inc" known REGEX "^HALNORM_LAUNCH\\(")
+  list(TRANSFORM known REPLACE "^HALNORM_LAUNCH\\(([a-z_]+),.*" "\\1")
+  separate_arguments(words)
+  set(launch "Launch()")
+  foreach(word IN LISTS words)
+    if(NOT word MATCHES "^([a-z_]+)=([0-9]+)$" OR NOT CMAKE_MATCH_1 IN_LIST known)
+      list(TRANSFORM known APPEND "=N")
+      message(FATAL_ERROR "${target}.sched: launch '${word}' is not one of: ${known}")
+    endif()
+    string(APPEND launch ".set_${CMAKE_MATCH_1}(${CMAKE_MATCH_2})")
+  endforeach()
+  set(${out} "${launch}" PARENT_SCOPE)
 endfunction()
 
 # Knobs and launch as they stand in a kernel's symbol.

@@ -10,7 +10,7 @@
 
 // The build writes these from generators/operations.cmake, schedules/targets.txt and the .sched
 // files: HALNORM_TARGET(name, "features ...") and HALNORM_KERNEL(symbol, operation, part, storage,
-// target number, longest row, fewest bytes, rows of a call, whether it streams).
+// target number, longest row, fewest bytes, rows of a call, launch).
 #define HALNORM_KERNEL(symbol, ...) extern "C" int symbol##_argv(void **);
 #include "kernel_table.inc"
 #undef HALNORM_KERNEL
@@ -32,9 +32,9 @@ constexpr TargetRow kTargets[] = {
 };
 
 #define HALNORM_KERNEL(symbol, operation, part, storage, target, longest, fewest_bytes, rows, \
-                       stream)                                                                \
+                       launch)                                                                \
   {#symbol, symbol##_argv, Operation::operation, Part::part, Storage::storage,                \
-   target,  longest,       fewest_bytes,         rows,       stream},
+   target,  longest,       fewest_bytes,         rows,       launch},
 constexpr Kernel kKernels[] = {
 #include "kernel_table.inc"
 };

@@ -24,6 +24,18 @@ constexpr int64_t kLanes = 32;
 constexpr int64_t kChunk = 1024;
 constexpr int64_t kBlock = 64;
 
+// How the runtime runs a kernel, as its schedule row says.
+struct Launch {
+#define HALNORM_LAUNCH(name, initial, ...)       \
+  int32_t name = initial;                        \
+  constexpr Launch set_##name(int32_t v) const { \
+    Launch changed = *this;                      \
+    changed.name = v;                            \
+    return changed;                              \
+  }
+#include "schedules/knobs.inc"
+};
+
 struct Kernel {
   const char *name;  // its symbol
   int (*run)(void **arguments);
@@ -34,7 +46,7 @@ struct Kernel {
   int64_t longest;       // row that it is meant for
   int64_t fewest_bytes;  // of x and y that it is meant for
   int32_t rows;          // the most rows of one call of it
-  bool stream;           // y bypasses the cache
+  Launch launch;
 };
 
 // The first kernel of the table, which is best first, that is meant for a call of this size; the

@@ -59,7 +59,7 @@ halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &ro
                      is_dense(call.reduced, call.reduced_rank, &Axis::y);
   const bool far_apart = !fits_int32(rows.x, kMostRows) || !fits_int32(rows.y, kMostRows);
   const int64_t rows_of_a_block = dense && far_apart ? 1 : kernel->rows;
-  const bool stream = dense && kernel->stream;
+  const bool stream = dense && kernel->launch.stream != 0;
   const int64_t block_bytes = rows_of_a_block * call.row_length * element_size(call.storage);
   Blocks blocks{
       call, *kernel, rows, rows_of_a_block, dense, stream, !dense || stream ? block_bytes : 0,

@@ -10,19 +10,8 @@
 namespace halnorm {
 
 struct Knobs {
-  // The most rows that one call of the kernel takes.
-  Halide::GeneratorParam<int> rows{"rows", 8, 1, 64};
-  // Rows whose partial sums run side by side in registers: first pass, later passes.
-  Halide::GeneratorParam<int> first_rows{"first_rows", 2, 1, 8};
-  Halide::GeneratorParam<int> later_rows{"later_rows", 1, 1, 8};
-  // From this width down, folds run across rows instead of lanes.
-  Halide::GeneratorParam<int> fold_across{"fold_across", 2, 1, 8};
-  // Native vectors of y that the last pass takes through each operation together.
-  Halide::GeneratorParam<int> vectors{"vectors", 1, 1, 8};
-  // The last pass fetches the rows of the next call meanwhile.
-  Halide::GeneratorParam<bool> prefetch{"prefetch", false};
-  // Elements of neighbouring rows that are taken while what belongs to the rows is in registers.
-  Halide::GeneratorParam<int> elements{"elements", 1, 1, 64};
+#define HALNORM_KNOB(name, initial, ...) Halide::GeneratorParam<int> name{#name, initial};
+#include "knobs.inc"
 };
 
 // Each fails with a message if a knob is not legal for it.

@@ -61,7 +61,7 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
       .vectorize(pass.groups.x)
       .unroll(step);
   for (const Halide::ImageParam &input : roles->inputs) {
-    if (!knobs.prefetch) break;
+    if (knobs.prefetch == 0) break;
     groups.prefetch(input, step, roles->vars.row, knobs.rows,
                     Halide::PrefetchBoundStrategy::NonFaulting);
   }

@@ -17,7 +17,26 @@ SCHEDULING = re.compile(
 def operations(source):
     """(operation, part, generator) of each halnorm_kernel() in operations.cmake."""
     text = checks.read(os.path.join(source, "generators", "operations.cmake"))
-    return re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+(\w+)", text, flags=re.MULTILINE)
+    return re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+\w+\s+(\w+)", text,
+                      flags=re.MULTILINE)
+
+
+def check_templates(source):
+    listed = re.findall(r"^HALNORM_TEMPLATE\((\w+), \"([^\"]*)\"\)",
+                        checks.read(os.path.join(source, "schedules", "templates.inc")),
+                        flags=re.MULTILINE)
+    used = set(re.findall(r"^halnorm_kernel\(\w+\s+\w+\s+(\w+)",
+                          checks.read(os.path.join(source, "generators", "operations.cmake")),
+                          flags=re.MULTILINE))
+    checks.expect(used == {name for name, _ in listed},
+                  "operations.cmake uses the templates %s, templates.inc has %s"
+                  % (sorted(used), sorted(name for name, _ in listed)))
+    words = set(re.findall(r"^HALNORM_(?:KNOB|LAUNCH)\((\w+),",
+                           checks.read(os.path.join(source, "schedules", "knobs.inc")),
+                           flags=re.MULTILINE))
+    spoken = {word for _, names in listed for word in names.split()}
+    checks.expect(spoken == words, "templates.inc speaks of %s, knobs.inc of %s"
+                  % (sorted(spoken), sorted(words)))
 
 
 def function_of(operation):
@@ -140,6 +159,7 @@ def main():
     check_operations(options, rows)
     targets = check_targets(options)
     check_generators(options)
+    check_templates(options.source)
     check_kernels(options, rows, targets)
     checks.finish("%d kinds of kernels, %d targets" % (len(rows), len(targets)))
 

@@ -13,11 +13,11 @@ HEADER = "# x.sched: halnorm schedules 1\n\n"
 GOOD = [
     ("layer_norm_forward row f32 : rows=8 : # by hand", "layer_norm_forward row f32  |rows=8|"),
     ("* * * : : # the default", "* * *  ||"),
-    ("rms_norm_forward  long_row  bf16  n<=8192  bytes>=1024  : rows=1   prefetch=2 : stream  # x",
-     "rms_norm_forward long_row bf16 8192 1024|rows=1   prefetch=2|stream"),
+    ("rms_norm_forward  long_row  bf16  n<=8192  bytes>=1024  : rows=1   prefetch=1 : stream=1  # x",
+     "rms_norm_forward long_row bf16 8192 1024|rows=1   prefetch=1|stream=1"),
     ("* row * n<=64 : rows=4 fold_across=1 :  # 1.92x, EPYC 7763, Halide 21.0.0, 2026-11-23",
      "* row * 64 |rows=4 fold_across=1|"),
-    ("* row f16 bytes>=25165824:rows=1:stream# no blanks", "* row f16  25165824|rows=1|stream"),
+    ("* row f16 bytes>=25165824:rows=1:stream=1# no blanks", "* row f16  25165824|rows=1|stream=1"),
     ("* row f16 : : # a; b", "* row f16  ||"),
 ]
 

@@ -72,8 +72,8 @@ def check_configurations(options):
     file = os.path.join(schedules, "x86_sse41.sched")
     rows = checks.read(file)
     with open(file, "w", encoding="utf-8") as out:
-        out.write(rows.replace("\n", "\n* row f32 : rows=1 : streem # x\n", 1))
-    configure(options, "the launch 'streem'", ["x86_sse41.sched", "'streem'", "'stream'"],
+        out.write(rows.replace("\n", "\n* row f32 : rows=1 : streem=1 # x\n", 1))
+    configure(options, "the launch 'streem=1'", ["x86_sse41.sched", "'streem=1'", "stream=N"],
               HALNORM_TARGETS="x86_sse41")
     for row, word in (("* rwo f32 : rows=1 : # x", "rwo"), ("* row f64 : rows=1 : # x", "f64"),
                       ("layer_norm_foward row f32 : rows=1 : # x", "layer_norm_foward"),
