@@ -13,6 +13,7 @@
 namespace halnorm_bench {
 
 class Workload;
+class Workloads;
 
 // One way to solve a problem, on the tensors of the workload it was made for. Whatever a user
 // prepares once is done when it is made: run() alone is timed.
@@ -30,15 +31,18 @@ class Solver {
 enum class Kind {
   halide_default,  // Halide's default schedule
   autoscheduler,
-  default_row,  // the row that a target without tuned rows gets
-  chosen_row,   // what the library picks
-  other_row,
+  tuned_rows,     // halnorm as a user gets it
+  default_rows,   // halnorm with the rows that a target without tuned rows gets
+  other_library,  // another build of halnorm
+  other_row,      // halnorm with another row for the last part
   peer,
   limit,
 };
+const char *name(Kind kind);
+bool is_halnorm(Kind kind);
 
-// How far results may be from the reference: as halnorm's trees promise, or as any order of the
-// sums allows.
+// How far results may be from the reference: as halnorm's trees promise, all of whose schedules
+// give the same bits, or as any order of the sums allows.
 enum class Rounding { trees, any_order };
 
 struct Contender {
@@ -51,8 +55,9 @@ struct Contender {
 };
 
 // All there are for the problem, absent ones included, in the order of the table. Those that run
-// have been checked against the reference, the limits excepted.
-std::vector<Contender> make_contenders(Workload *workload, const Options &options);
+// have been checked against the reference, the limits excepted. Each call of a solver is on the
+// next of the workloads.
+std::vector<Contender> make_contenders(Workloads *workloads, const Options &options);
 
 }  // namespace halnorm_bench
 

@@ -18,7 +18,11 @@ using halnorm_test::Layout;
 using halnorm_test::Problem;
 
 constexpr char kUsage[] =
-    "halnorm_bench [flags]: times every schedule of a problem, the peers and a limit\n"
+    "halnorm_bench --compare A.json B.json: what changed between two runs of --json beyond the "
+    "noise\n"
+    "halnorm_bench --print-target: the best target of this build and machine\n"
+    "halnorm_bench [flags]: times halnorm, its default schedules, those of Halide, peers and a "
+    "limit\n"
     "  --problems=LIST       problems with commas between, a file with one on each line, or the "
     "name\n"
     "                        of such a file in " HALNORM_BENCH_SHAPES_DIR
@@ -26,7 +30,13 @@ constexpr char kUsage[] =
     "  --threads=N           for each contender (default: 1)\n"
     "  --target=NAME         instruction set of halnorm and of Halide's schedules (default: the\n"
     "                        best of this machine)\n"
+    "  --cache=MODE          warm (default): each call works on the same tensors; cold: on "
+    "others,\n"
+    "                        which are not in the cache; both: one after the other\n"
+    "  --library=NAME=FILE   another build of halnorm too, as a shared object; may be repeated\n"
+    "  --rows                other schedule rows of the last part too\n"
     "  --contenders=REGEX    only the contenders whose name has a match\n"
+    "  --check               check all results and time nothing\n"
     "  --rounds=N            how often each contender is timed (default: 7)\n"
     "  --quick               few problems (quick.txt), three short rounds\n"
     "  --json=FILE           every round, as Google Benchmark writes it\n"
@@ -140,6 +150,24 @@ bool is_regex(const std::string &text) {
   }
 }
 
+bool parse_cache(const std::string &text, std::vector<Cache> *caches) {
+  if (text == "warm" || text == "both") caches->push_back(Cache::warm);
+  if (text == "cold" || text == "both") caches->push_back(Cache::cold);
+  if (!caches->empty()) return true;
+  std::fprintf(stderr, "halnorm_bench: --cache='%s': expected warm, cold or both\n", text.c_str());
+  return false;
+}
+
+bool parse_library(const std::string &text, std::vector<NamedLibrary> *libraries) {
+  const size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
+    std::fprintf(stderr, "halnorm_bench: --library='%s': expected NAME=FILE\n", text.c_str());
+    return false;
+  }
+  libraries->push_back({text.substr(0, equals), text.substr(equals + 1)});
+  return true;
+}
+
 // Rounds of all contenders are mixed at random, so that a slow moment of the machine hits all
 // alike. What the user says comes last and wins.
 bool hand_to_benchmark(const std::string &program, int64_t rounds, bool quick,
@@ -165,6 +193,7 @@ std::optional<Options> parse_options(int argc, char **argv, int *exit_status) {
   std::vector<std::string> others;
   int64_t rounds = 0, threads = 1;
   bool quick = false;
+  options.caches = {Cache::warm};
   *exit_status = 2;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
@@ -181,6 +210,19 @@ std::optional<Options> parse_options(int argc, char **argv, int *exit_status) {
       options.contenders = *value;
     } else if (const auto value = value_of(argument, "--json")) {
       options.json = *value;
+    } else if (const auto value = value_of(argument, "--library")) {
+      if (!parse_library(*value, &options.libraries)) return std::nullopt;
+    } else if (const auto value = value_of(argument, "--cache")) {
+      options.caches.clear();
+      if (!parse_cache(*value, &options.caches)) return std::nullopt;
+    } else if (argument == "--rows") {
+      options.rows = true;
+    } else if (argument == "--check") {
+      options.check = true;
+    } else if (argument == "--print-target") {
+      std::puts(default_target().c_str());
+      *exit_status = 0;
+      return std::nullopt;
     } else if (const auto value = value_of(argument, "--threads")) {
       if (!parse_count(*value, 256, &threads)) {
         std::fprintf(stderr, "halnorm_bench: --threads='%s': expected 1 to 256\n", value->c_str());

@@ -10,11 +10,24 @@
 
 namespace halnorm_bench {
 
+enum class Cache {
+  warm,  // each call finds what the last one left there
+  cold,  // each call works on other tensors, which other data has driven out
+};
+
+struct NamedLibrary {
+  std::string name, path;
+};
+
 struct Options {
   std::vector<halnorm_test::Problem> problems;
   std::string target;      // the one that the library would choose, unless told
   std::string contenders;  // a regular expression; only these are timed
   std::string json;        // empty: none is written
+  std::vector<NamedLibrary> libraries;
+  std::vector<Cache> caches;
+  bool rows = false;   // single rows of the last part too
+  bool check = false;  // time nothing
   int threads = 1;
 };
 

@@ -13,6 +13,7 @@ namespace {
 constexpr std::chrono::milliseconds kPause(20);
 
 void time_contender(benchmark::State &state, Contender *contender, bool pause) {
+  state.SetLabel(std::string(name(contender->kind)) + ": " + contender->detail);
   if (contender->solver == nullptr) {
     state.SkipWithError(contender->trouble.c_str());
     return;
@@ -22,7 +23,6 @@ void time_contender(benchmark::State &state, Contender *contender, bool pause) {
   bool good = solver.run();  // wakes its threads and fetches its code and data
   for (auto _ : state) good = good && solver.run();
   if (!good) state.SkipWithError(solver.failure().c_str());
-  state.SetLabel(contender->detail);
 }
 
 // Sorts the rounds by contender, and passes all on to the file.
@@ -40,8 +40,10 @@ class Collector : public benchmark::BenchmarkReporter {
     return true;
   }
 
-  void ReportRuns(const std::vector<Run> &runs) override {
-    for (const Run &run : runs) {
+  void ReportRuns(const std::vector<Run> &given) override {
+    std::vector<Run> runs = given;
+    for (Run &run : runs) {
+      run.run_name.time_type.clear();  // would be appended to the name
       Contender &contender = *contenders_.at(run.run_name.function_name);
       if (contender.solver == nullptr) continue;
       if (run.error_occurred) {

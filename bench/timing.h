@@ -23,7 +23,7 @@ class Timing {
   bool ready() const { return json_.empty() || file_.is_open(); }
 
   // Appends to the seconds of each contender that has a solver; the trouble of the others goes to
-  // the file.
+  // the file. A run is named problem/contender and labelled kind: detail.
   void run(const std::string &problem, std::vector<Contender> *contenders);
 
   // Ends the file. False when it could not be written.

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "machine.h"
+
 namespace halnorm_bench {
 
 using halnorm_test::Output;
@@ -43,6 +45,20 @@ std::string compare(const Output &output, double looseness) {
   return "";
 }
 
+size_t traffic_of(const Problem &problem) {
+  return (problem.is_backward() ? 3 : 2) *
+         static_cast<size_t>(problem.row_count() * problem.row_length()) *
+         halnorm_test::size_of(problem.dtype);
+}
+
+// Each copy of a problem's tensors takes some tens of the 65530 mappings that Linux grants.
+constexpr size_t kMostCopies = 512;
+
+size_t copies_of(const Problem &problem, Cache cache) {
+  if (cache == Cache::warm) return 1;
+  return (4 * last_level_cache_bytes() + traffic_of(problem) - 1) / traffic_of(problem);
+}
+
 // A statistic is rows of one element.
 std::vector<float> values_of(const std::optional<Tensor> &statistic) {
   std::vector<float> values;
@@ -65,13 +81,11 @@ Workload::Workload(const Problem &problem)
   tensors_.fill(halnorm_test::Data{}, 1);
   running_mean_ = values_of(tensors_.running_mean);
   running_var_ = values_of(tensors_.running_var);
-  expected_ = halnorm_test::reference(tensors_);
 }
 
-size_t Workload::bytes() const {
-  return static_cast<size_t>(problem().row_count() * problem().row_length()) *
-         halnorm_test::size_of(problem().dtype);
-}
+size_t Workload::bytes() const { return traffic() / (problem().is_backward() ? 3 : 2); }
+
+size_t Workload::traffic() const { return traffic_of(problem()); }
 
 uint8_t *Workload::lowest(Tensor *tensor) {
   const halnorm_tensor view = tensor->view();
@@ -96,14 +110,59 @@ void Workload::forget_outputs() {
 
 std::string Workload::check(Solver *solver, Rounding rounding) {
   forget_outputs();
+  if (!expected_) expected_ = halnorm_test::reference(tensors_);
   if (!solver->run()) return "failed: " + solver->failure();
   solver->hand_over(&tensors_);
-  for (const Output &output : halnorm_test::outputs_of(tensors_, *expected_)) {
+  const std::vector<Output> outputs = halnorm_test::outputs_of(tensors_, *expected_);
+  for (const Output &output : outputs) {
     const std::string wrong = compare(output, looseness(problem(), output, rounding));
     if (!wrong.empty()) return wrong;
   }
   const std::string damage = tensors_.damage();
-  return damage.empty() ? "" : "wrong: " + damage;
+  if (!damage.empty()) return "wrong: " + damage;
+  return rounding == Rounding::trees ? compare_bits(outputs) : "";
+}
+
+std::string Workload::compare_bits(const std::vector<Output> &outputs) {
+  const bool is_first = bits_.empty();
+  size_t at = 0;
+  for (const Output &output : outputs) {
+    for (int64_t row = 0; row < output.actual->rows(); ++row) {
+      for (int64_t element = 0; element < output.actual->row_length(); ++element, ++at) {
+        const uint32_t bits = output.actual->bits(row, element);
+        if (is_first) {
+          bits_.push_back(bits);
+        } else if (bits != bits_[at]) {
+          char text[160];
+          std::snprintf(text, sizeof text,
+                        "wrong: %s row %lld element %lld is %#x, expected the bits of the linked "
+                        "library, %#x",
+                        output.name, static_cast<long long>(row), static_cast<long long>(element),
+                        bits, bits_[at]);
+          return text;
+        }
+      }
+    }
+  }
+  return "";
+}
+
+void Workload::drop_reference() {
+  expected_.reset();
+  bits_ = {};
+}
+
+Workloads::Workloads(const Problem &problem, Cache cache)
+    : first_(problem), name_(halnorm_test::print(problem)) {
+  for (size_t copy = 1; copy < copies_of(problem, cache); ++copy) others_.emplace_back(problem);
+  if (cache == Cache::cold) name_ += ",cache=cold";
+}
+
+std::string Workloads::unsuitable(const Problem &problem, Cache cache) {
+  const size_t copies = copies_of(problem, cache);
+  if (copies <= kMostCopies) return "";
+  return "too small to be timed cold: " + std::to_string(copies) + " copies of it make " +
+         "four times the last-level cache, at most " + std::to_string(kMostCopies) + " are made";
 }
 
 }  // namespace halnorm_bench

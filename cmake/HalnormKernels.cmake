@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# From operations, targets and schedule rows to one object a kernel and the tables of them all.
+# From operations, targets and schedule rows to one object a kernel, and to libraries of them.
 
 # What a kernel may leave out: the runtime checks arguments, and no kernel calls Halide's runtime.
 set(_halnorm_kernel_features strict_float-no_asserts-no_bounds_query-no_runtime)
@@ -22,6 +22,7 @@ function(halnorm_read_targets file prefix)
 endfunction()
 
 # The schedule rows of a file, as a list of "operation part dtype longest fewest_bytes|knobs|launch".
+# With a third argument, only those whose provenance begins with it.
 function(halnorm_read_schedule file out)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")
   file(READ "${file}" lines)
@@ -46,16 +47,21 @@ function(halnorm_read_schedule file out)
     set(knobs_and_launch "${CMAKE_MATCH_8}|${CMAKE_MATCH_9}")
     string(REGEX REPLACE " *\\| *" "|" knobs_and_launch "${knobs_and_launch}")
     string(STRIP "${knobs_and_launch}" knobs_and_launch)
+    string(REGEX REPLACE "^[^#]*# *" "" provenance "${line}")
+    string(FIND "${provenance}" "${ARGN}" where)
+    if(NOT where EQUAL 0)
+      continue()
+    endif()
     list(APPEND rows "${key} ${longest} ${fewest_bytes}|${knobs_and_launch}")
   endforeach()
   set(${out} "${rows}" PARENT_SCOPE)
 endfunction()
 
-# The rows of a target followed by those of its parents.
+# The rows of a target followed by those of its parents; a fifth argument is a provenance, as above.
 function(halnorm_rows_of_target directory target prefix out)
   set(rows)
   while(target)
-    halnorm_read_schedule("${directory}/${target}.sched" own)
+    halnorm_read_schedule("${directory}/${target}.sched" own ${ARGN})
     list(APPEND rows ${own})
     set(target "${${prefix}_${target}_parent}")
   endwhile()
@@ -67,8 +73,6 @@ endfunction()
 function(halnorm_rows_of_kernel rows operation part dtype out)
   set(matching)
   set(bounds_before)
-  set(unbounded)
-  set(default_row)
   foreach(row IN LISTS rows)
     string(REGEX MATCH "^([a-z_*]+) ([a-z_*]+) ([a-z0-9*]+) ([0-9]* [0-9]*)\\|" _ "${row}")
     set(bounds "${CMAKE_MATCH_4}")
@@ -80,30 +84,16 @@ function(halnorm_rows_of_kernel rows operation part dtype out)
         set(matches FALSE)
       endif()
     endforeach()
-    if(matches AND NOT unbounded)
-      if(bounds IN_LIST bounds_before)
-        continue()
-      endif()
-      list(APPEND bounds_before "${bounds}")
-      list(APPEND matching "${row}")
-      if(bounds STREQUAL " ")
-        set(unbounded "${row}")
-      endif()
-    elseif(matches AND row MATCHES "^\\* ${part} \\*  ")
-      set(default_row "${row}")
+    if(NOT matches OR bounds IN_LIST bounds_before)
+      continue()
+    endif()
+    list(APPEND bounds_before "${bounds}")
+    list(APPEND matching "${row}")
+    if(bounds STREQUAL " ")
+      set(${out} "${matching}" PARENT_SCOPE)
+      return()
     endif()
   endforeach()
-  if(unbounded)
-    # A benchmark compares with the default row even where a tuned one stands before it: last and
-    # so never chosen. Not twice: the schedule is part of the symbol.
-    string(REGEX REPLACE "^[^|]*" "" schedule "${unbounded}")
-    string(REGEX REPLACE "^[^|]*" "" default_schedule "${default_row}")
-    if(HALNORM_BENCHMARKS AND default_row AND NOT default_schedule STREQUAL schedule)
-      list(APPEND matching "${default_row}")
-    endif()
-    set(${out} "${matching}" PARENT_SCOPE)
-    return()
-  endif()
   message(FATAL_ERROR "no schedule row without a bound serves ${operation} ${part} ${dtype}: "
                       "the file of the family's first target must end in a default '* * *'")
 endfunction()
@@ -133,8 +123,12 @@ function(halnorm_schedule_suffix schedule out)
   set(${out} "${suffix}" PARENT_SCOPE)
 endfunction()
 
-# Adds the command that compiles one kernel.
+# Adds the command that compiles one kernel, unless another library of this directory has it too.
 function(halnorm_add_kernel symbol generator halide_target directory)
+  get_source_file_property(known "${directory}/${symbol}.o" GENERATED)
+  if(known)
+    return()
+  endif()
   add_custom_command(
     OUTPUT "${directory}/${symbol}.o"
     COMMAND halnorm_generators -g ${generator} -f ${symbol} -n ${symbol} -o "${directory}"
@@ -142,6 +136,127 @@ function(halnorm_add_kernel symbol generator halide_target directory)
     DEPENDS halnorm_generators
     COMMENT "Kernel ${symbol}"
     VERBATIM)
+endfunction()
+
+# Called by operations.cmake for each kernel, within halnorm_add_library().
+function(halnorm_kernel operation part template generator)
+  foreach(dtype IN LISTS dtypes)
+    halnorm_rows_of_kernel("${rows}" ${operation} ${part} ${dtype} kernel_rows)
+    foreach(row IN LISTS kernel_rows)
+      string(REGEX MATCH " ([0-9]*) ([0-9]*)\\|([^|]*)\\|([^|]*)$" _ "${row}")
+      set(longest "${CMAKE_MATCH_1}")
+      set(fewest_bytes "${CMAKE_MATCH_2}")
+      set(knobs "${CMAKE_MATCH_3}")
+      set(launch "${CMAKE_MATCH_4}")
+      set(symbol "halnorm_${operation}_${part}_${dtype}")
+      if(longest STREQUAL "")
+        set(longest kAnyLength)
+      else()
+        string(APPEND symbol "_n${longest}")
+      endif()
+      if(fewest_bytes STREQUAL "")
+        set(fewest_bytes 0)
+      else()
+        string(APPEND symbol "_bytes${fewest_bytes}")
+      endif()
+      string(APPEND symbol "__${target}")
+      halnorm_schedule_suffix("${knobs} ${launch}" suffix)
+      if(suffix)
+        string(APPEND symbol "__${suffix}")
+      endif()
+      string(REGEX MATCH "(^| )rows=([0-9]+)" _ "${knobs}")
+      set(most_rows "${CMAKE_MATCH_2}")
+      if(NOT most_rows)
+        set(most_rows 1)
+      endif()
+      halnorm_launch_of_row("${PROJECT_SOURCE_DIR}/schedules" ${target} "${launch}" launch)
+      separate_arguments(knobs)
+      halnorm_add_kernel(${symbol} ${generator} ${target_${target}_triple} "${kernel_directory}"
+                         storage=${dtype} ${ARGN} ${knobs})
+      list(APPEND kernel_objects "${kernel_directory}/${symbol}.o")
+      string(APPEND kernel_table "HALNORM_KERNEL(${symbol}, ${operation}, ${part}, ${dtype}, "
+                                 "${target_number}, ${longest}, ${fewest_bytes}, ${most_rows}, ${launch})\n")
+    endforeach()
+  endforeach()
+  if(NOT part IN_LIST parts)
+    list(APPEND parts ${part})
+    set(parts "${parts}" PARENT_SCOPE)
+  endif()
+  set(schedule_words ${schedule_words} ${operation} ${part} PARENT_SCOPE)
+  set(kernel_objects "${kernel_objects}" PARENT_SCOPE)
+  set(kernel_table "${kernel_table}" PARENT_SCOPE)
+endfunction()
+
+# Adds the target <name>_library, which makes lib<name>.a of the objects of `runtime` and of the
+# kernels of all HALNORM_TARGETS, as one object that exports halnorm_* and nothing else. A third
+# argument leaves only the schedule rows whose provenance begins with it. The tables of the kernels
+# are in the folder <name>.
+function(halnorm_add_library name runtime)
+  halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
+  foreach(target IN LISTS HALNORM_TARGETS)
+    if(NOT target IN_LIST target_names)
+      message(FATAL_ERROR "HALNORM_TARGETS: '${target}' is not in schedules/targets.txt, "
+                          "which has: ${target_names}")
+    endif()
+  endforeach()
+  set(dtypes f32 f16 bf16)
+  set(kernel_directory "${CMAKE_CURRENT_BINARY_DIR}/kernels")
+  set(table_directory "${CMAKE_CURRENT_BINARY_DIR}/${name}")
+  file(MAKE_DIRECTORY "${kernel_directory}" "${table_directory}")
+  set(operations "${PROJECT_SOURCE_DIR}/generators/operations.cmake")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${operations}")
+  set(target_number 0)
+  foreach(target IN LISTS target_names)
+    if(NOT target IN_LIST HALNORM_TARGETS)
+      continue()
+    endif()
+    halnorm_rows_of_target("${PROJECT_SOURCE_DIR}/schedules" ${target} target rows ${ARGN})
+    set(schedule_words * ${dtypes})
+    include("${operations}")
+    foreach(row IN LISTS rows)
+      string(REGEX MATCH "^([^ ]+) ([^ ]+) ([^ ]+) " _ "${row}")
+      foreach(word IN ITEMS "${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" "${CMAKE_MATCH_3}")
+        if(NOT word IN_LIST schedule_words)
+          message(FATAL_ERROR "schedules of ${target}: '${word}' is no operation, part or dtype, in "
+                              "the row '${row}'; correct it, or write the file anew with 'make tune'")
+        endif()
+      endforeach()
+    endforeach()
+    string(APPEND target_table "HALNORM_TARGET(\"${target}\", \"${target_${target}_features}\")\n")
+    math(EXPR target_number "${target_number} + 1")
+  endforeach()
+  list(TRANSFORM parts REPLACE "(.+)" "HALNORM_PART(\\1)\n" OUTPUT_VARIABLE part_table)
+  string(JOIN "" part_table ${part_table})
+  foreach(table IN ITEMS part kernel target)
+    file(CONFIGURE OUTPUT "${table_directory}/${table}_table.inc" CONTENT "${${table}_table}")
+  endforeach()
+
+  add_library(${name}_dispatch OBJECT dispatch.cpp)
+  target_compile_options(${name}_dispatch PRIVATE
+    $<TARGET_PROPERTY:${runtime},COMPILE_OPTIONS>)
+  target_include_directories(${name}_dispatch PRIVATE "${table_directory}" "${PROJECT_SOURCE_DIR}")
+  set(object "${table_directory}/${name}.o")
+  set(archive "${CMAKE_CURRENT_BINARY_DIR}/lib${name}.a")
+  set(objects $<TARGET_OBJECTS:${runtime}> $<TARGET_OBJECTS:${name}_dispatch> ${kernel_objects})
+  add_custom_command(
+    OUTPUT "${archive}"
+    COMMAND "${CMAKE_LINKER}" -r -o "${object}" ${objects}
+    COMMAND "${CMAKE_OBJCOPY}" --wildcard "--keep-global-symbol=halnorm_*" "${object}"
+    COMMAND "${CMAKE_COMMAND}" -E rm -f "${archive}"
+    COMMAND "${CMAKE_AR}" qcs "${archive}" "${object}"
+    DEPENDS ${objects}
+    COMMAND_EXPAND_LISTS
+    COMMENT "Library lib${name}.a"
+    VERBATIM)
+  add_custom_target(${name}_library ALL DEPENDS "${archive}")
+
+  find_package(Threads REQUIRED)
+  add_library(${name} STATIC IMPORTED GLOBAL)
+  set_target_properties(${name} PROPERTIES
+    IMPORTED_LOCATION "${archive}"
+    INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}"
+    INTERFACE_LINK_LIBRARIES "Threads::Threads;m;${CMAKE_DL_LIBS}")
+  add_dependencies(${name} ${name}_library)
 endfunction()
 
 # Adds the command that makes Halide's own runtime, for programs that hold it beside halnorm, and

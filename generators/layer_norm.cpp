@@ -52,7 +52,6 @@ class LayerNormForward : public NormGenerator<LayerNormForward> {
     schedule_norm(&x, &y, statistics);
     one_per_element(&gamma);
     one_per_element(&beta);
-    if (using_autoscheduler()) eps.set_estimate(1e-5f);
   }
 };
 

@@ -86,14 +86,10 @@ inline std::vector<Halide::OutputImageParam> make_outputs_dense(const Halide::Fu
 template <typename T>
 class NormGenerator : public StorageGenerator<T> {
  public:
-  Halide::GeneratorParam<Tree> tree{"tree",
-                                    Tree::one_chunk,
-                                    {{"one_chunk", Tree::one_chunk},
-                                     {"many_chunks", Tree::many_chunks},
-                                     {"any_order", Tree::any_order}}};
-  // What an autoscheduler is told to expect.
-  Halide::GeneratorParam<int> estimated_rows{"estimated_rows", 64};
-  Halide::GeneratorParam<int> estimated_n{"estimated_n", 768};
+  Halide::GeneratorParam<Tree> tree{
+      "tree",
+      Tree::one_chunk,
+      {{"one_chunk", Tree::one_chunk}, {"many_chunks", Tree::many_chunks}}};
 
  protected:
   // Element i of a row; must come first in generate().
@@ -119,12 +115,6 @@ class NormGenerator : public StorageGenerator<T> {
   void define_output(Y *y, const Halide::Func &value,
                      const std::function<Halide::Expr(const Halide::Expr &value,
                                                       const Halide::Expr &i)> &normalized) {
-    if (tree == Tree::any_order) {
-      const Halide::Var i = this->vars_.i, row = this->vars_.row;
-      (*y)(i, row) = this->narrowed(normalized(value(i, row), i));
-      this->roles_.output = *y;
-      return;
-    }
     this->define_rows(y, value, summation_->window(), n_,
                       [&](const Values &v, const Halide::Expr &i) { return normalized(v[0], i); });
   }
@@ -139,12 +129,6 @@ class NormGenerator : public StorageGenerator<T> {
     std::vector<Halide::OutputImageParam> outputs = Halide::Func(statistics).output_buffers();
     outputs[0].dim(0).set_bounds(0, rows);
     for (Halide::OutputImageParam &output : outputs) output.dim(0).set_stride(1);
-    if (this->using_autoscheduler()) {
-      x->set_estimates({{0, estimated_n}, {0, estimated_rows}});
-      y->set_estimates({{0, estimated_n}, {0, estimated_rows}});
-      for (Halide::OutputImageParam &output : outputs) output.set_estimates({{0, estimated_rows}});
-      return;
-    }
     this->roles_.vars = this->vars_;
     this->roles_.inputs = {static_cast<Halide::ImageParam>(*x)};
     this->roles_.statistics = statistics;
@@ -154,7 +138,6 @@ class NormGenerator : public StorageGenerator<T> {
   template <typename Parameter>
   void one_per_element(Parameter *parameter) {
     parameter->dim(0).set_bounds(0, n_).set_stride(1);
-    if (this->using_autoscheduler()) parameter->set_estimates({{0, estimated_n}});
   }
 
  private:

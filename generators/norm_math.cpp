@@ -147,7 +147,8 @@ Window window_of(const Func &values, const Expr &n, const Vars &vars) {
   window.values = Func("window");
   window.lanes = RDom(0, kLanes, 0, select(n % kLanes == 0, 0, 1), "window_lanes");
   const Expr w = window.lanes.x;
-  const Values last = values_of(values, {clamp(n - kLanes + w, 0, n - 1), vars.row});
+  window.lanes.where(w >= kLanes - n);
+  const Values last = values_of(values, {n - kLanes + w, vars.row});
   vector<Expr> nothing;
   for (const Expr &value : last) nothing.push_back(Halide::undef(value.type()));
   window.values(vars.w, vars.row) = Tuple(nothing);
@@ -203,16 +204,6 @@ Sum Summation::many_chunks(const string &name, const Terms &terms) const {
   return sum;
 }
 
-Sum Summation::any_order(const string &name, const Terms &terms) const {
-  Sum sum;
-  RDom all(0, n_, name + "_all");
-  const vector<Expr> values = terms(values_of(values_, {all, vars_.row}));
-  sum.total = Func(name + "_total");
-  sum.total(vars_.row) = Tuple(vector<Expr>(values.size(), 0.0f));
-  sum.total(vars_.row) = accumulate(sum.total, {vars_.row}, values);
-  return sum;
-}
-
 void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count, const Vars &vars,
                            bool from_memory) {
   const vector<Expr> at = {vars.lane, vars.row};
@@ -230,15 +221,7 @@ void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count
 }
 
 Sum Summation::sum(const string &name, const Terms &terms) const {
-  switch (tree_) {
-    case Tree::one_chunk:
-      return one_chunk(name, terms);
-    case Tree::many_chunks:
-      return many_chunks(name, terms);
-    case Tree::any_order:
-      break;
-  }
-  return any_order(name, terms);
+  return tree_ == Tree::one_chunk ? one_chunk(name, terms) : many_chunks(name, terms);
 }
 
 Moments layer_moments(const Func &total, const vector<Expr> &at, const Expr &n, bool corrected) {

@@ -36,9 +36,8 @@ constexpr int kBlock = 64;
 
 // Which order a kernel sums in, of the elements of a dense row.
 enum class Tree {
-  one_chunk,    // the row tree of rows of at most kChunk elements
-  many_chunks,  // the row tree of longer rows
-  any_order     // a plain reduction: for autoschedulers, which fail on the trees
+  one_chunk,   // the row tree of rows of at most kChunk elements
+  many_chunks  // the row tree of longer rows
 };
 
 // The axes of the algorithms; a schedule finds them by these names.
@@ -88,7 +87,6 @@ class Summation {
                 const std::vector<Halide::Expr> &at) const;
   Sum one_chunk(const std::string &name, const Terms &terms) const;
   Sum many_chunks(const std::string &name, const Terms &terms) const;
-  Sum any_order(const std::string &name, const Terms &terms) const;
 
   Tree tree_;
   Halide::Func values_;

@@ -40,7 +40,6 @@ class RmsNormForward : public NormGenerator<RmsNormForward> {
   void schedule() {
     schedule_norm(&x, &y, statistics);
     one_per_element(&gamma);
-    if (using_autoscheduler()) eps.set_estimate(1e-6f);
   }
 };
 

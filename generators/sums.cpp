@@ -178,7 +178,7 @@ class RowChunks : public SumsGenerator<RowChunks> {
     vector<Halide::OutputImageParam> outputs = make_outputs_dense(*chunks_);
     outputs[0].dim(0).set_extent(kLanes);
     for (Halide::OutputImageParam &output : outputs) output.dim(1).set_stride(kLanes);
-    schedule_row_chunks(&roles_, get_target());
+    schedule_row_chunks(&roles_, knobs, get_target());
   }
 
  private:
@@ -244,8 +244,8 @@ class ColumnSums : public SumsGenerator<ColumnSums> {
 
   void schedule() {
     constrain_inputs();
-    make_outputs_dense(*sums_);
-    schedule_column_sums(&roles_, get_target());
+    roles_.row_count = make_outputs_dense(*sums_)[0].dim(0).extent();
+    schedule_column_sums(&roles_, knobs, get_target());
   }
 
  private:

@@ -10,7 +10,6 @@
 namespace halnorm {
 namespace {
 
-constexpr int64_t kBytesOfAThread = 128 * 1024;  // below, waking a thread costs more than it brings
 constexpr int64_t kTasksOfAThread = 4;
 
 int64_t whole_lines(int64_t bytes) { return ceil_div(bytes, 64) * 64; }
@@ -63,16 +62,13 @@ Place place_of(const Blocks &blocks, int64_t block) {
 
 halnorm_status run_blocks(Blocks *blocks, int32_t target, halnorm_task run) {
   const NormCall &call = blocks->call;
-  const int64_t bytes = call.bytes();
   blocks->eps = static_cast<float>(call.eps);
   blocks->blocks_of_an_axis = ceil_div(blocks->rows.extent, blocks->rows_of_a_block);
   blocks->block_count = call.row_count / blocks->rows.extent * blocks->blocks_of_an_axis;
-  if (bytes >= 2 * kBytesOfAThread) {
-    const int64_t threads = smaller(thread_limit(call.context), bytes / kBytesOfAThread);
-    const int64_t tasks =
-        blocks->scratch_of_task > 0 || threads == 1 ? threads : threads * kTasksOfAThread;
-    blocks->task_count = smaller(blocks->block_count, tasks);
-  }
+  const int64_t threads = threads_for(call.context, call.bytes(), blocks->kernel.launch.grain_kib);
+  const int64_t tasks =
+      blocks->scratch_of_task > 0 || threads == 1 ? threads : threads * kTasksOfAThread;
+  blocks->task_count = smaller(blocks->block_count, tasks);
   blocks->scratch_of_task = whole_lines(blocks->scratch_of_task);
   if (halnorm_status status = allocate(blocks, target)) return status;
   set_last_kernel(&blocks->kernel);

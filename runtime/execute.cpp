@@ -55,6 +55,11 @@ halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &ro
   const Part part = call.row_length <= kChunk ? Part::row : Part::long_row;
   const Kernel *kernel = find_kernel(call, target, call.operation, part, call.storage);
   if (kernel == nullptr) return no_kernel(call, target);
+  if (kernel->launch.stages != 0) {
+    const halnorm_status status = execute_in_stages(call, target);
+    set_last_kernel(kernel);
+    return status;
+  }
   const bool dense = is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
                      is_dense(call.reduced, call.reduced_rank, &Axis::y);
   const bool far_apart = !fits_int32(rows.x, kMostRows) || !fits_int32(rows.y, kMostRows);

@@ -258,6 +258,12 @@ int32_t thread_limit(const halnorm_context *context) {
   return own_pool && threads > kMaxWorkers + 1 ? kMaxWorkers + 1 : threads;
 }
 
+int64_t threads_for(const halnorm_context *context, int64_t bytes, int32_t grain_kib) {
+  const int64_t grains = bytes / (grain_kib > 0 ? int64_t{grain_kib} * 1024 : 1);
+  const int64_t limit = thread_limit(context);
+  return grains < 1 ? 1 : grains < limit ? grains : limit;
+}
+
 void parallel_for(const halnorm_context *context, int64_t count, halnorm_task run, void *task) {
   const bool callers_pool = context != nullptr && context->parallel_for != nullptr;
   const bool limited = context != nullptr && context->num_threads > 0;

@@ -13,6 +13,9 @@ namespace halnorm {
 // should cut its work for. At least 1.
 int32_t thread_limit(const halnorm_context *context);
 
+// The same for a call of so many bytes, of which a thread should have some KiB at least.
+int64_t threads_for(const halnorm_context *context, int64_t bytes, int32_t grain_kib);
+
 // Calls run(task, i) once for each i in [0, count), in any order, and returns when all have
 // returned. Several threads may be here at once. From within a task it runs on that thread alone.
 void parallel_for(const halnorm_context *context, int64_t count, halnorm_task run, void *task);

@@ -84,11 +84,6 @@ class StageExecutor {
   Kernels kernels_ = {};
 };
 
-// Fixed statistics are constants: dx is then to dy what y is to x - mean.
-inline bool takes_gradient(const NormCall &call) {
-  return call.is_backward() && !call.fixed_statistics;
-}
-
 }  // namespace halnorm
 
 #endif  // HALNORM_RUNTIME_STAGE_EXECUTOR_H_

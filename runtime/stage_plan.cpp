@@ -9,18 +9,16 @@
 namespace halnorm {
 namespace {
 
-constexpr int64_t kBytesOfAThread = 128 * 1024;  // below, waking a thread costs more than it brings
-constexpr int64_t kBytesOfABlock = 128 * 1024;   // of the inputs, to be found in L2 by each stage
 // Beyond, blocks gain nothing over tiles. Columns leave the cache sooner: they are read in pieces.
 constexpr int64_t kMostBytesOfABlock = 8 * 1024 * 1024;
 constexpr int64_t kMostBytesOfColumns = 2 * 1024 * 1024;
-constexpr int64_t kBytesOfATile = 64 * 1024;
 constexpr int64_t kMostRowsOfABlock = 64;
-constexpr int64_t kMostColumnsOfABlock = 1024;
 constexpr int64_t kFewestColumns = 256;  // so that memory is read in stretches
 // Gradients of parameters along the rows: a block of the column tree where rows are dense, some
 // lanes of the row tree where they are neighbours.
 constexpr int64_t kParameterRows = kBlock, kParameterColumns = 128;
+
+constexpr int64_t kKib = 1024;
 
 int64_t clamp(int64_t value, int64_t least, int64_t most) {
   return larger(least, smaller(value, most));
@@ -33,6 +31,15 @@ int64_t power_of_two_below(int64_t value) {
 }
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
+
+Part last_part(const NormCall &call, const Grid &grid) {
+  static constexpr Part kParts[2][2][2] = {
+      {{Part::row_apply_channel, Part::row_apply},
+       {Part::column_apply_channel, Part::column_apply}},
+      {{Part::row_backward_channel, Part::row_backward},
+       {Part::column_backward_channel, Part::column_backward}}};
+  return kParts[takes_gradient(call)][grid.columns][call.gamma_along_rows()];
+}
 
 // Deals out memory in whole cache lines, or, from null, counts it.
 class Carver {
@@ -118,10 +125,11 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
   }
   parameter_rows = grid.columns ? kParameterColumns : kParameterRows;
   parameter_blocks = grid.outer_count * ceil_div(grid.rows.extent, parameter_rows);
-  const int64_t bytes = call.bytes();
-  choose_blocks(bytes < 2 * kBytesOfAThread
-                    ? 1
-                    : smaller(thread_limit(call.context), bytes / kBytesOfAThread));
+  last = find_kernel(call, target, Operation::any_norm, last_part(call, grid), call.storage);
+  if (last != nullptr) launch = last->launch;
+  launch.columns = static_cast<int32_t>(padded(larger(launch.columns, 1)));
+  threads = threads_for(call.context, call.bytes(), launch.grain_kib);
+  choose_blocks();
   choose_tiles();
 }
 
@@ -130,12 +138,12 @@ int64_t Plan::row_bytes() const {
   return outers_of_a_block * grid.n * element_size(call.storage) * (call.is_backward() ? 2 : 1);
 }
 
-void Plan::choose_blocks(int64_t most_threads) {
+void Plan::choose_blocks() {
   outers_of_a_block = call.sharing == Sharing::batch ? grid.outer_count : 1;
-  const int64_t fitting = kBytesOfABlock / larger(row_bytes(), 1);
+  const int64_t fitting = launch.block_kib * kKib / larger(row_bytes(), 1);
   int64_t rows;
   if (grid.columns) {
-    rows = clamp(fitting / kFewestColumns * kFewestColumns, kFewestColumns, kMostColumnsOfABlock);
+    rows = clamp(fitting / kFewestColumns * kFewestColumns, kFewestColumns, launch.columns);
   } else {
     rows = clamp(fitting, 1, kMostRowsOfABlock);
   }
@@ -150,13 +158,12 @@ void Plan::choose_blocks(int64_t most_threads) {
   units_of_an_outer = ceil_div(grid.rows.extent, rows_of_a_block * blocks_of_a_unit);
   unit_count = units_of_an_outer * (grid.outer_count / outers_of_a_block);
   const int64_t most_bytes = grid.columns ? kMostBytesOfColumns : kMostBytesOfABlock;
-  by_blocks = unit_count >= most_threads && rows_of_a_block * row_bytes() <= most_bytes;
-  threads = most_threads;
+  by_blocks = unit_count >= threads && rows_of_a_block * row_bytes() <= most_bytes;
   task_count = by_blocks ? smaller(threads, unit_count) : threads;
 }
 
 void Plan::choose_tiles() {
-  const int64_t size = element_size(call.storage);
+  const int64_t size = element_size(call.storage), tile_bytes = launch.tile_kib * kKib;
   int64_t reach_rows = INT32_MAX, reach_elements = INT32_MAX;
   for (const Tensor &tensor : {x, dy, y}) {
     if (tensor.data == nullptr) continue;
@@ -171,12 +178,12 @@ void Plan::choose_tiles() {
   if (by_blocks) {
     tile = {smaller(rows_of_a_block, power_of_two_below(reach_rows)), grid.n};
   } else if (grid.columns) {
-    const int64_t most = wants_parameters_of_rows ? kParameterColumns : kMostColumnsOfABlock;
+    const int64_t most = wants_parameters_of_rows ? kParameterColumns : launch.columns;
     tile.rows = smaller(grid.rows.extent, most);
-    tile.elements = larger(kBlock, kBytesOfATile / (tile.rows * size) / kBlock * kBlock);
+    tile.elements = larger(kBlock, tile_bytes / (tile.rows * size) / kBlock * kBlock);
   } else {
     tile.elements = smaller(grid.n, kElementsOfATile);
-    const int64_t fitting = clamp(kBytesOfATile / (tile.elements * size), 1, kParameterRows);
+    const int64_t fitting = clamp(tile_bytes / (tile.elements * size), 1, kParameterRows);
     tile.rows = power_of_two_below(smaller(fitting, reach_rows));
   }
   if (tile.elements > reach_elements)

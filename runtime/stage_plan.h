@@ -46,6 +46,11 @@ struct TaskMemory {
   int64_t begin = -1, count = 0;  // which elements those are
 };
 
+// Fixed statistics are constants: dx is then to dy what y is to x - mean.
+inline bool takes_gradient(const NormCall &call) {
+  return call.is_backward() && !call.fixed_statistics;
+}
+
 struct Plan {
   Plan(const NormCall &call, int32_t target);
 
@@ -58,6 +63,9 @@ struct Plan {
   bool wants_parameters_of_rows;  // a gradient of parameters that lie along the rows
   // Those gradients are summed by so many rows, in order, and then over these blocks.
   int64_t parameter_rows, parameter_blocks;
+
+  const Kernel *last;  // of the pass that writes y or dx; null where there is none
+  Launch launch;       // as its row says
 
   int64_t threads, task_count;
   bool by_blocks;  // else one block, by tiles
@@ -90,7 +98,7 @@ struct Plan {
   void task_memory(int64_t index, TaskMemory *memory, Block *block) const;
 
  private:
-  void choose_blocks(int64_t most_threads);
+  void choose_blocks();
   void choose_tiles();
   int64_t row_bytes() const;
 };

@@ -35,15 +35,6 @@ Part sums_part(const Plan &plan, Summands summands) {
   return kParts[static_cast<int>(summands)][plan.sums_grid.columns ? 2 : plan.is_long() ? 1 : 0];
 }
 
-Part last_part(const Plan &plan) {
-  static constexpr Part kParts[2][2][2] = {
-      {{Part::row_apply_channel, Part::row_apply},
-       {Part::column_apply_channel, Part::column_apply}},
-      {{Part::row_backward_channel, Part::row_backward},
-       {Part::column_backward_channel, Part::column_backward}}};
-  return kParts[takes_gradient(plan.call)][plan.grid.columns][plan.call.gamma_along_rows()];
-}
-
 }  // namespace
 
 // The tiles of a block, numbered with the elements fastest.
@@ -297,11 +288,12 @@ halnorm_status StageExecutor::find_kernels() {
   const Summands summands = backward ? gradients_of(call_) : Summands::deviations;
   const bool first = plan_.wants_totals && has_two_passes_of_sums();
   const bool of_rows = plan_.wants_parameters_of_rows;
+  kernels_.last = plan_.last;
   const bool found =
       look_up(&kernels_.first_sums, first, sums_part(plan_, Summands::values)) &&
       look_up(&kernels_.sums, plan_.wants_totals, sums_part(plan_, summands)) &&
       look_up(&kernels_.fold, plan_.wants_totals && plan_.is_long(), Part::row_fold) &&
-      look_up(&kernels_.last, true, last_part(plan_)) &&
+      kernels_.last != nullptr &&
       look_up(&kernels_.parameter_sums, of_rows,
               columns ? Part::row_totals_parameters : Part::column_sums_parameters);
   if (call_.dgamma != nullptr) {

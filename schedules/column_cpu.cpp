@@ -5,23 +5,28 @@
 
 namespace halnorm {
 
+using Halide::Expr;
 using Halide::Func;
 using Halide::TailStrategy;
 using Halide::Var;
 
 // A few elements at a time over all rows: memory is read in as many streams, and each sum is loaded
 // and stored once for all of them.
-void schedule_column_sums(Roles *roles, const Halide::Target &target) {
-  const int native = target.natural_vector_size<float>();
+void schedule_column_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  const int native = target.natural_vector_size<float>(), vector = native * knobs.vectors;
   const Var row = roles->vars.row;
   const ColumnSteps &order = roles->column_steps;
   Func sums = roles->output;
   sums.compute_root();
-  sums.update(0)
-      .reorder(order.steps.x, row, order.steps.y)
-      .vectorize(row, native, TailStrategy::GuardWithIf)
-      .unroll(order.steps.x);
-  sums.update(1).reorder(row, order.rest).vectorize(row, native, TailStrategy::GuardWithIf);
+  Halide::Stage steps = sums.update(0), rest = sums.update(1);
+  steps.reorder(order.steps.x, row, order.steps.y).unroll(order.steps.x);
+  rest.reorder(row, order.rest);
+  const Expr whole_vectors = roles->row_count % vector == 0;
+  steps.specialize(whole_vectors).vectorize(row, vector, TailStrategy::RoundUp);
+  rest.specialize(whole_vectors).vectorize(row, vector, TailStrategy::RoundUp);
+  for (Halide::Stage stage : {steps, rest}) {
+    stage.vectorize(row, native, TailStrategy::GuardWithIf);
+  }
 }
 
 // A few elements of each row at a time, for which what belongs to the row stays in registers.
@@ -29,11 +34,15 @@ void schedule_column_apply(Roles *roles, const Knobs &knobs, const Halide::Targe
   const Var i = roles->vars.i, row = roles->vars.row;
   Var element("element");
   Func output = roles->output;
-  output.split(i, i, element, knobs.elements, TailStrategy::GuardWithIf)
+  const int native = target.natural_vector_size(output.types()[0]);
+  const int vector = native * knobs.vectors;
+  // Whole vectors need no guard.
+  output.specialize(output.output_buffer().dim(0).extent() % vector == 0)
+      .split(i, i, element, knobs.elements, TailStrategy::GuardWithIf)
       .reorder(element, row, i)
-      .vectorize(row, target.natural_vector_size(output.types()[0]) * knobs.vectors,
-                 TailStrategy::GuardWithIf)
+      .vectorize(row, vector, TailStrategy::RoundUp)
       .unroll(element);
+  output.vectorize(row, native, TailStrategy::GuardWithIf);
 }
 
 }  // namespace halnorm

@@ -21,12 +21,12 @@ void schedule_norm_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide
 
 // Over dense rows: totals of rows of one chunk, chunks of longer ones, their totals; the last pass.
 void schedule_row_totals(Roles *roles, const Knobs &knobs, const Halide::Target &target);
-void schedule_row_chunks(Roles *roles, const Halide::Target &target);
+void schedule_row_chunks(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 void schedule_row_fold(Roles *roles, const Halide::Target &target);
 void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 
 // The same over rows that are neighbours.
-void schedule_column_sums(Roles *roles, const Halide::Target &target);
+void schedule_column_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 void schedule_column_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 
 // One dense vector from another.

@@ -18,21 +18,36 @@ namespace {
 
 int f32_lanes(const Halide::Target &target) { return target.natural_vector_size<float>(); }
 
-// Rows shorter than the window are read element by element.
-void load_window(const Roles &roles, int vector) {
+// Up to so many groups, a row of known length has no loop over them.
+constexpr int kMostGroupsInARow = 8;
+
+void unroll_known_groups(Halide::Stage loop, const RVar &groups, const Roles &roles,
+                         const Knobs &knobs) {
+  if (knobs.exact < kLanes) return;
+  Halide::Stage of_known_rows = loop.specialize(roles.n == knobs.exact);
+  if (knobs.exact / kLanes <= kMostGroupsInARow) of_known_rows.unroll(groups);
+}
+
+// Rows shorter than the window, unless they are known, are read element by element.
+void load_window(const Roles &roles, const Knobs &knobs, int vector) {
   Func window = roles.window.values;
   const RVar lane = roles.window.lanes.x;
   window.store_in(MemoryType::Stack).bound(roles.vars.w, 0, kLanes);
-  window.update().specialize(roles.n >= kLanes).vectorize(lane, vector).unroll(lane);
+  for (const Expr &known : {roles.n == knobs.exact, roles.n >= kLanes}) {
+    window.update().specialize(known).vectorize(lane, vector).unroll(lane);
+  }
+  // LLVM would make a loop over single elements a call of memcpy.
+  window.update().unroll(lane, 4, TailStrategy::GuardWithIf);
 }
 
 // Lane sums of a few rows (or of one chunk) at a time, in registers through the whole pass.
-void lanes_in_registers(const Sum &sum, int vector, const Vars &vars) {
+void lanes_in_registers(const Sum &sum, int vector, const Roles &roles, const Knobs &knobs) {
   Func lanes = sum.partial;
-  const Var lane = vars.lane, row = vars.row;
+  const Var lane = roles.vars.lane, row = roles.vars.row;
   lanes.store_in(MemoryType::Stack).vectorize(lane, vector).unroll(lane).unroll(row);
   for (int pass : {0, 1}) lanes.update(pass).vectorize(lane, vector).unroll(lane).unroll(row);
   lanes.update(0).reorder(lane, row, sum.within.x);
+  unroll_known_groups(lanes.update(0), sum.within.x, roles, knobs);
 }
 
 // Fails with a message that names the knob unless rows is a multiple of the divisor.
@@ -51,41 +66,50 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   Func output = roles->output;
   LastPass &pass = roles->last_pass;
   const int vector = vector_of(output, knobs, target);
-  output.compute_root();
+  const int rows = knobs.rows, last_rows = knobs.last_rows;
+  const Var row = roles->vars.row;
+  Var side_by_side("side_by_side");
   RVar step("step");
+  require_multiple(rows, last_rows, "last_rows");
+  output.compute_root();
   Halide::Stage groups = output.update(0);
   // Halide does not see that lane + kLanes * group is another element for each lane < kLanes.
   groups.allow_race_conditions();
   groups.split(pass.groups.x, step, pass.groups.x, vector)
-      .reorder(pass.groups.x, step, pass.groups.y, roles->vars.row)
+      .split(row, row, side_by_side, last_rows, TailStrategy::GuardWithIf)
+      .reorder(pass.groups.x, step, side_by_side, pass.groups.y, row)
       .vectorize(pass.groups.x)
-      .unroll(step);
+      .unroll(step)
+      .unroll(side_by_side);
   for (const Halide::ImageParam &input : roles->inputs) {
     if (knobs.prefetch == 0) break;
-    groups.prefetch(input, step, roles->vars.row, knobs.rows,
-                    Halide::PrefetchBoundStrategy::NonFaulting);
+    groups.prefetch(input, step, row, rows / last_rows, Halide::PrefetchBoundStrategy::NonFaulting);
   }
+  unroll_known_groups(groups, pass.groups.y, *roles, knobs);
   output.update(1).vectorize(pass.rest, vector).unroll(pass.rest);
   output.update(2).vectorize(pass.few, f32_lanes(target), TailStrategy::GuardWithIf);
 }
 
-// Each sum folds across lanes while they fill a vector, then across rows, where a full call has
-// enough of them: the divisions and square roots of many rows become a few vector ones.
+// Each sum folds across lanes while they fill a vector, then across rows, where a call has enough
+// of them: the divisions and square roots of many rows become a few vector ones.
 void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   const int native = f32_lanes(target), rows = knobs.rows;
   const Vars &vars = roles->vars;
   const Var lane = vars.lane, row = vars.row;
-  const Expr full_call = roles->row_count == rows;
+  const Expr count = roles->row_count;
 
+  // The last rows are taken with some of those before, once more.
   auto across_rows = [&](Func func) {
-    if (rows > 1) func.specialize(full_call).vectorize(row, std::min(rows, native));
+    const int width = std::min(rows, native);
+    if (width == 1) return;
+    func.specialize(count >= width).vectorize(row, width, TailStrategy::ShiftInwards);
   };
   auto for_all_rows = [&](Func func) {
     func.compute_root().store_in(MemoryType::Stack).bound_storage(row, rows);
   };
 
   for_all_rows(roles->window.values);
-  load_window(*roles, native);
+  load_window(*roles, knobs, native);
   bool first = true;
   for (Sum &sum : roles->sums) {
     const int side_by_side = std::min<int>(rows, first ? knobs.first_rows : knobs.later_rows);
@@ -108,15 +132,15 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
     for_all_rows(folded);
     if (side_by_side > 1) {
       Var inner("inner");
-      folded.specialize(full_call)
-          .split(row, row, inner, side_by_side, TailStrategy::RoundUp)
+      folded.specialize(count >= side_by_side)
+          .split(row, row, inner, side_by_side, TailStrategy::ShiftInwards)
           .unroll(inner);
     }
     for (Func &fold : across_lanes) {
       fold.compute_at(folded, row).store_in(MemoryType::Stack).unroll(row);
     }
     sum.partial.compute_at(folded, row);
-    lanes_in_registers(sum, native, vars);
+    lanes_in_registers(sum, native, *roles, knobs);
     first = false;
   }
   for (Func &func : roles->between) {
@@ -147,53 +171,39 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   Func statistics = roles->statistics, output = roles->output;
   statistics.compute_root();
   roles->window.values.compute_root().bound_storage(vars.row, knobs.rows);
-  load_window(*roles, native);
+  load_window(*roles, knobs, native);
   for (Func &func : roles->between) {
     func.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
   }
   for (Sum &sum : roles->sums) {
     chunks_of_a_row(&sum, statistics, native, vars);
     sum.partial.compute_at(sum.ordered, sum.parts.x);
-    lanes_in_registers(sum, native, vars);
+    lanes_in_registers(sum, native, *roles, knobs);
   }
   last_pass_over_rows(roles, knobs, target);
-}
-
-// Autoschedulers and the default of Halide get no trees: statistics first, then the output.
-void schedule_breadth_first(Roles *roles) {
-  for (Sum &sum : roles->sums) sum.total.compute_root();
-  for (Func &func : roles->between) func.compute_root();
-  roles->statistics.compute_root();
-  roles->output.compute_root();
 }
 
 }  // namespace
 
 void schedule_norm_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target) {
-  switch (tree) {
-    case Tree::one_chunk:
-      schedule_short_rows(roles, knobs, target);
-      return last_pass_over_rows(roles, knobs, target);
-    case Tree::many_chunks:
-      return schedule_long_rows(roles, knobs, target);
-    case Tree::any_order:
-      return schedule_breadth_first(roles);
-  }
+  if (tree == Tree::many_chunks) return schedule_long_rows(roles, knobs, target);
+  schedule_short_rows(roles, knobs, target);
+  last_pass_over_rows(roles, knobs, target);
 }
 
 void schedule_row_totals(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   schedule_short_rows(roles, knobs, target);
 }
 
-void schedule_row_chunks(Roles *roles, const Halide::Target &target) {
+void schedule_row_chunks(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   const int native = f32_lanes(target);
   const Vars &vars = roles->vars;
   Func output = roles->output;
   roles->window.values.compute_at(output, vars.row);
-  load_window(*roles, native);
+  load_window(*roles, knobs, native);
   output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
   roles->sums[0].partial.compute_at(output, vars.part);
-  lanes_in_registers(roles->sums[0], native, vars);
+  lanes_in_registers(roles->sums[0], native, *roles, knobs);
 }
 
 void schedule_row_fold(Roles *roles, const Halide::Target &target) {
@@ -203,7 +213,7 @@ void schedule_row_fold(Roles *roles, const Halide::Target &target) {
 void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   const Var row = roles->vars.row;
   roles->window.values.compute_root().bound_storage(row, knobs.rows);
-  load_window(*roles, f32_lanes(target));
+  load_window(*roles, knobs, f32_lanes(target));
   last_pass_over_rows(roles, knobs, target);
 }
 

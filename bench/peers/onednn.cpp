@@ -58,7 +58,7 @@ const char *status_name(dnnl_status_t status) {
   }
 }
 
-// These throw what create() gives as the reason.
+// These throw the reason why there is no primitive.
 void require(dnnl_status_t status, const char *what) {
   if (status == dnnl_success) return;
   throw std::runtime_error(std::string(what) + ": " + status_name(status));
@@ -206,20 +206,8 @@ void OneDnnPrimitive::State::bind(const PrimitiveDesc &desc, int argument, const
   arguments.push_back({argument, memories.back().get()});
 }
 
-std::unique_ptr<OneDnnPrimitive> OneDnnPrimitive::create(const Options &options,
-                                                         const Operands &operands,
-                                                         std::string *why_not) {
-  try {
-    auto state = std::make_unique<State>(options, operands);
-    return std::unique_ptr<OneDnnPrimitive>(new OneDnnPrimitive(std::move(state)));
-  } catch (const std::exception &error) {
-    *why_not = "oneDNN " + version() + ": " + error.what();
-  }
-  return nullptr;
-}
-
-OneDnnPrimitive::OneDnnPrimitive(std::unique_ptr<State> state) noexcept
-    : state_(std::move(state)) {}
+OneDnnPrimitive::OneDnnPrimitive(const Options &options, const Operands &operands)
+    : state_(std::make_unique<State>(options, operands)) {}
 
 OneDnnPrimitive::~OneDnnPrimitive() = default;
 

@@ -18,7 +18,7 @@ namespace halnorm_bench {
 // OMP_WAIT_POLICY or GOMP_SPINCOUNT says otherwise. With threads > 1, time other libraries in
 // another process or after a pause, or those workers take cores from them.
 //
-// Not thread-safe: one object serves one calling thread at a time. No exception escapes.
+// Not thread-safe: one object serves one calling thread at a time.
 class OneDnnPrimitive {
  public:
   enum class Kind {
@@ -51,10 +51,9 @@ class OneDnnPrimitive {
     float *dgamma = nullptr, *dbeta = nullptr;
   };
 
-  // Null when this oneDNN has no such primitive on this CPU, with the reason in *why_not. Sets the
-  // calling thread's OpenMP thread count.
-  static std::unique_ptr<OneDnnPrimitive> create(const Options &options, const Operands &operands,
-                                                 std::string *why_not);
+  // Throws std::exception with the reason when this oneDNN has no such primitive on this CPU. Sets
+  // the calling thread's OpenMP thread count.
+  OneDnnPrimitive(const Options &options, const Operands &operands);
 
   ~OneDnnPrimitive();
   OneDnnPrimitive(const OneDnnPrimitive &) = delete;
@@ -73,8 +72,6 @@ class OneDnnPrimitive {
 
  private:
   struct State;
-  explicit OneDnnPrimitive(std::unique_ptr<State> state) noexcept;
-
   std::unique_ptr<State> state_;
 };
 

@@ -22,7 +22,7 @@ def operations(source):
 
 
 def check_templates(source):
-    listed = re.findall(r"^HALNORM_TEMPLATE\((\w+), \"([^\"]*)\"\)",
+    listed = re.findall(r"^HALNORM_TEMPLATE\((\w+),\s+\"([^\"]*)\"\)",
                         checks.read(os.path.join(source, "schedules", "templates.inc")),
                         flags=re.MULTILINE)
     used = set(re.findall(r"^halnorm_kernel\(\w+\s+\w+\s+(\w+)",
@@ -31,7 +31,7 @@ def check_templates(source):
     checks.expect(used == {name for name, _ in listed},
                   "operations.cmake uses the templates %s, templates.inc has %s"
                   % (sorted(used), sorted(name for name, _ in listed)))
-    words = set(re.findall(r"^HALNORM_(?:KNOB|LAUNCH)\((\w+),",
+    words = set(re.findall(r"^HALNORM_(?:KNOB|LENGTH_KNOB|LAUNCH)\((\w+),",
                            checks.read(os.path.join(source, "schedules", "knobs.inc")),
                            flags=re.MULTILINE))
     spoken = {word for _, names in listed for word in names.split()}
@@ -61,7 +61,8 @@ def check_operations(options, rows):
     header = os.path.join(options.source, "runtime", "halnorm.h")
     functions = {name for name in checks.public_functions(header) if "_norm" in name}
     lists = {name: checks.read(os.path.join(options.source, *name.split("/")))
-             for name in ("tests/cases/hashes.txt", "bench/shapes/default.txt")}
+             for name in ("tests/cases/hashes.txt", "tests/cases/instructions.txt",
+                          "bench/shapes/default.txt")}
     # Kernels of any_norm are parts of the others.
     for operation in sorted({row[0] for row in rows} - {"any_norm"} - set(problems)):
         checks.expect(False, "%s: tests/problem.h does not have it" % operation)

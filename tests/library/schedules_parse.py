@@ -87,6 +87,16 @@ def check_rows(probe):
                           "%s: the message does not say %s: %s" % (what, part, output))
 
 
+def check_provenance(probe):
+    path = probe.write("provenance.sched", HEADER + "* row f32 : rows=2 : # by hand, as the default\n"
+                       "* row * : rows=3 :# the default\n* * * : rows=4 :  # the default: last\n")
+    status, output = probe.call("read", FILE=path, PROVENANCE="the default")
+    checks.expect(status == 0, "rows by provenance are refused: " + output)
+    expected = ["* row *  |rows=3|", "* * *  |rows=4|"]
+    checks.expect(output.splitlines() == expected, "rows of the provenance 'the default' are %s, not %s"
+                  % (output.splitlines(), expected))
+
+
 def check_targets(probe):
     path = probe.write("targets.txt", "# a comment\n" + TARGETS)
     status, output = probe.call("targets", FILE=path)
@@ -153,6 +163,7 @@ def main():
     os.makedirs(options.work, exist_ok=True)
     probe = Probe(options)
     check_rows(probe)
+    check_provenance(probe)
     check_targets(probe)
     check_choice(probe)
     checks.finish("%d good rows, %d malformed ones" % (len(GOOD), len(BAD)))

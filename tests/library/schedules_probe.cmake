@@ -2,8 +2,8 @@
 # cmake -DMODULE=HalnormKernels.cmake -DCALL=... -D... -P schedules_probe.cmake: what the functions
 # of the build make of a directory of schedules, one line of stdout for each row.
 include("${MODULE}")
-if(CALL STREQUAL "read")  # FILE
-  halnorm_read_schedule("${FILE}" rows)
+if(CALL STREQUAL "read")  # FILE, PROVENANCE or nothing
+  halnorm_read_schedule("${FILE}" rows ${PROVENANCE})
 elseif(CALL STREQUAL "targets")  # FILE
   halnorm_read_targets("${FILE}" target)
   set(rows)

@@ -15,6 +15,7 @@ KNOBS = [
     ("apply", ["bogus=1"], ["apply", "bogus"]),
     ("layer_norm_forward", ["rows=12", "first_rows=8"], ["rows=12", "8", "first_rows"]),
     ("layer_norm_forward", ["rows=9", "first_rows=1", "later_rows=2"], ["rows=9", "later_rows"]),
+    ("apply", ["rows=6", "last_rows=4"], ["rows=6", "4", "last_rows"]),
     ("layer_norm_forward", ["rows=many"], ["many"]),
     ("layer_norm_forward", ["storage=f64"], ["f64"]),
     ("row_totals", ["rows=30", "first_rows=4"], ["rows=30", "4", "first_rows"]),

@@ -15,7 +15,7 @@ Sums over dense rows (the parts row, long_row, row_totals_* and row_chunks_*):
 - scalar arithmetic is found only where it is meant: in the folds and the statistics of a call of
   fewer rows than the kernel takes (additions, or a division for each row), and in f16 without
   hardware conversions in rows shorter than 32 elements (one multiplication of the conversion for
-  each tensor).
+  each tensor, of four elements at a time).
 
 Sums over rows that are neighbours (column_sums_*): the main loop loads a vector of each sum, adds
 as many elements to it as the knob elements says while it stays in its register, and stores it.
@@ -172,7 +172,7 @@ def check_dense_sums(kernel, width, function):
                       where + " adds up scalars in memory")
         if scalar and not packed:
             converts = kernel.dtype == "f16" and not width.keeps_sums and \
-                scalar == Counter(mul=tensors)
+                set(scalar) == {"mul"} and scalar["mul"] <= 4 * tensors
             of_rows = folds_rows and (scalar["div"] or set(scalar) == {"add"})
             checks.expect(converts or of_rows,
                           "%s is scalar arithmetic: %s" % (where, dict(scalar)))

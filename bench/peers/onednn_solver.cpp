@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "onednn_contender.h"
-
 #include <algorithm>
 #include <cmath>
 #include <list>
-#include <optional>
+#include <stdexcept>
 #include <string>
-#include <utility>
+#include <vector>
 
-#include "peers/onednn.h"
-#include "workload.h"
+#include "onednn.h"
+#include "peer.h"
 
 namespace halnorm_bench {
 namespace {
@@ -18,8 +16,6 @@ using halnorm_test::Layout;
 using halnorm_test::Norm;
 using halnorm_test::Operation;
 using halnorm_test::Problem;
-using halnorm_test::Tensor;
-using halnorm_test::Tensors;
 
 // Empty when oneDNN may have a primitive for the problem; else what it lacks.
 std::string unsuitable(const Problem &problem) {
@@ -74,24 +70,21 @@ std::vector<int64_t> shape_of(const Problem &problem) {
   return shape;
 }
 
-float *data(std::optional<Tensor> *tensor) {
-  return *tensor ? static_cast<float *>((*tensor)->view().data) : nullptr;
-}
-
 class OneDnnSolver : public Solver {
  public:
-  OneDnnSolver(Workload *workload, int threads, std::string *why_not)
-      : problem_(workload->problem()),
+  OneDnnSolver(const Problem &problem, const PeerTensors &tensors, int threads)
+      : problem_(problem),
+        tensors_(tensors),
         parameters_(problem_.row_length()),
         statistics_(problem_.statistic_count()) {
     if (problem_.has_channels()) parameters_ = problem_.shape[1];
     if (problem_.norm() == Norm::instance) samples_ = problem_.shape[0];
 
-    operands_.x = workload->x();
+    operands_.x = data_of(tensors_.x);
     if (problem_.is_backward()) {
-      bind_backward(workload);
+      bind_backward();
     } else {
-      bind_forward(workload);
+      bind_forward();
     }
     OneDnnPrimitive::Options options;
     options.kind = kind_of(problem_.operation);
@@ -101,24 +94,23 @@ class OneDnnSolver : public Solver {
     options.fixed_statistics = problem_.fixed;
     options.threads = threads;
     options.eps = static_cast<float>(problem_.eps);
-    primitive_ = OneDnnPrimitive::create(options, operands_, why_not);
+    primitive_ = std::make_unique<OneDnnPrimitive>(options, operands_);
   }
 
-  // Null where there is none.
-  const OneDnnPrimitive *primitive() const { return primitive_.get(); }
+  std::string implementation() const { return primitive_->implementation(); }
 
   bool run() override { return primitive_->execute(); }
   std::string failure() const override { return "oneDNN reports an error"; }
 
-  void hand_over(Tensors *tensors) override {
+  void hand_over(halnorm_test::Tensors *) override {
     if (problem_.is_backward()) {
-      sum_samples(operands_.dgamma, data(&tensors->dgamma));
-      sum_samples(operands_.dbeta, data(&tensors->dbeta));
+      sum_samples(operands_.dgamma, data_of<float>(tensors_.dgamma));
+      sum_samples(operands_.dbeta, data_of<float>(tensors_.dbeta));
       return;
     }
     if (problem_.operation == Operation::batch_norm_inference) return;
     // oneDNN gives the variance where halnorm gives rstd.
-    if (float *rstd = data(&tensors->rstd)) {
+    if (float *rstd = data_of<float>(tensors_.rstd)) {
       for (int64_t i = 0; i < statistics_; ++i) {
         rstd[i] = static_cast<float>(
             1 / std::sqrt(static_cast<double>(operands_.variance[i]) + problem_.eps));
@@ -127,46 +119,47 @@ class OneDnnSolver : public Solver {
     // Its users bring the running statistics up to date on their own.
     if (problem_.running) {
       const double n = static_cast<double>(problem_.statistic_length());
-      update(data(&tensors->running_mean), operands_.mean, 1);
-      update(data(&tensors->running_var), operands_.variance, problem_.biased ? 1 : n / (n - 1));
+      update(data_of<float>(tensors_.running_mean), operands_.mean, 1);
+      update(data_of<float>(tensors_.running_var), operands_.variance,
+             problem_.biased ? 1 : n / (n - 1));
     }
   }
 
  private:
-  void bind_forward(Workload *workload) {
-    Tensors &tensors = workload->tensors();
-    operands_.y = workload->y();
-    operands_.gamma = repeated(data(&tensors.gamma));
-    operands_.beta = repeated(data(&tensors.beta));
+  void bind_forward() {
+    operands_.y = data_of(tensors_.y);
+    operands_.gamma = repeated(data_of<float>(tensors_.gamma));
+    operands_.beta = repeated(data_of<float>(tensors_.beta));
     if (problem_.operation == Operation::batch_norm_inference) {
-      operands_.mean = data(&tensors.running_mean);
-      operands_.variance = data(&tensors.running_var);
+      operands_.mean = data_of<float>(tensors_.running_mean);
+      operands_.variance = data_of<float>(tensors_.running_var);
     } else if (problem_.statistics || problem_.running) {
-      operands_.mean = problem_.statistics ? data(&tensors.mean) : scratch(statistics_, 0);
+      operands_.mean =
+          problem_.statistics ? data_of<float>(tensors_.mean) : scratch(statistics_, 0);
       operands_.variance = scratch(statistics_, 0);
     }
   }
 
-  void bind_backward(Workload *workload) {
-    Tensors &tensors = workload->tensors();
+  void bind_backward() {
     const int64_t parameters = samples_ * parameters_;
-    operands_.dy = workload->dy();
-    operands_.dx = workload->dx();
-    operands_.mean = data(&tensors.mean);
+    operands_.dy = data_of(tensors_.dy);
+    operands_.dx = data_of(tensors_.dx);
+    operands_.mean = data_of<float>(tensors_.mean);
     operands_.variance = scratch(statistics_, 0);
-    const float *rstd = data(&tensors.rstd);
+    const float *rstd = data_of<float>(tensors_.rstd);
     for (int64_t i = 0; i < statistics_; ++i) {
       const double variance = 1 / (static_cast<double>(rstd[i]) * rstd[i]) - problem_.eps;
       operands_.variance[i] = static_cast<float>(std::max(0.0, variance));
     }
     // It has gamma and dgamma, or neither.
     if (problem_.gamma || problem_.dgamma) {
-      operands_.gamma = problem_.gamma ? repeated(data(&tensors.gamma)) : scratch(parameters, 1);
-      operands_.dgamma =
-          problem_.dgamma && samples_ == 1 ? data(&tensors.dgamma) : scratch(parameters, 0);
+      operands_.gamma =
+          problem_.gamma ? repeated(data_of<float>(tensors_.gamma)) : scratch(parameters, 1);
+      operands_.dgamma = problem_.dgamma && samples_ == 1 ? data_of<float>(tensors_.dgamma)
+                                                          : scratch(parameters, 0);
     }
     if (problem_.dbeta) {
-      operands_.dbeta = samples_ == 1 ? data(&tensors.dbeta) : scratch(parameters, 0);
+      operands_.dbeta = samples_ == 1 ? data_of<float>(tensors_.dbeta) : scratch(parameters, 0);
     }
   }
 
@@ -204,6 +197,7 @@ class OneDnnSolver : public Solver {
   }
 
   const Problem problem_;
+  const PeerTensors tensors_;
   int64_t parameters_, statistics_;  // how many
   int64_t samples_ = 1;              // for which parameters are repeated
   std::list<std::vector<float>> memory_;
@@ -212,21 +206,24 @@ class OneDnnSolver : public Solver {
 };
 
 }  // namespace
+}  // namespace halnorm_bench
 
-void append_one_dnn(Workload *workload, int threads, std::vector<Contender> *contenders) {
-  const Problem &problem = workload->problem();
-  Contender contender = {Kind::peer, "oneDNN", "", "", nullptr, {}};
-  std::string why_not = unsuitable(problem);
-  if (why_not.empty()) {
-    auto solver = std::make_unique<OneDnnSolver>(workload, threads, &why_not);
-    if (solver->primitive() != nullptr) {
-      contender.detail = solver->primitive()->implementation();
-      if (problem.norm() == Norm::instance) contender.detail += ", as batch norm of one sample";
-      contender.solver = std::move(solver);
-    }
-  }
-  if (contender.solver == nullptr) contender.trouble = "absent: " + why_not;
-  contenders->push_back(std::move(contender));
+const char *halnorm_bench_peer_version() {
+  static const std::string version = halnorm_bench::OneDnnPrimitive::version();
+  return version.c_str();
 }
 
-}  // namespace halnorm_bench
+void halnorm_bench_append_peer(const halnorm_test::Problem &problem,
+                               const halnorm_bench::PeerTensors &tensors, int threads,
+                               std::vector<halnorm_bench::Contender> *contenders) {
+  using namespace halnorm_bench;
+  const auto create = [&](std::string *detail) {
+    const std::string why_not = unsuitable(problem);
+    if (!why_not.empty()) throw std::runtime_error(why_not);
+    auto solver = std::make_unique<OneDnnSolver>(problem, tensors, threads);
+    *detail = solver->implementation();
+    if (problem.norm() == Norm::instance) *detail += ", as batch norm of one sample";
+    return solver;
+  };
+  append_peer("oneDNN", create, contenders);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program.h"
+
+#include <elf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <stdexcept>
+#include <utility>
+
+namespace halnorm_tune {
+namespace {
+
+constexpr double kLinkLimit = 120;
+
+std::string contents(const std::string &file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw std::runtime_error(file + " cannot be read");
+  return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+void write(const std::string &file, const std::string &text) {
+  std::ofstream stream(file, std::ios::binary);
+  stream << text;
+  if (!stream.flush()) throw std::runtime_error(file + " cannot be written");
+}
+
+// Sections of a 64-bit ELF object that take memory when it runs: code and constants.
+void weigh(const std::string &object, Built *built) {
+  const std::string file = contents(object);
+  Elf64_Ehdr header;
+  if (file.size() < sizeof header || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) {
+    throw std::runtime_error(object + " is no ELF object");
+  }
+  std::memcpy(&header, file.data(), sizeof header);
+  uint64_t digest = 14695981039346656037u;  // FNV-1a
+  for (int i = 0; i < header.e_shnum; ++i) {
+    Elf64_Shdr section;
+    std::memcpy(&section, file.data() + header.e_shoff + i * sizeof section, sizeof section);
+    if ((section.sh_flags & SHF_ALLOC) == 0 || section.sh_type != SHT_PROGBITS) continue;
+    built->bytes += static_cast<int64_t>(section.sh_size);
+    if ((section.sh_flags & SHF_EXECINSTR) == 0) continue;  // constants have the name among them
+    for (uint64_t at = 0; at < section.sh_size; ++at) {
+      digest = (digest ^ static_cast<uint8_t>(file[section.sh_offset + at])) * 1099511628211u;
+    }
+  }
+  built->digest = digest;
+}
+
+std::string launch_of(const Point &point) {
+  std::string launch = "Launch()";
+  for (const auto &[word, value] : parse_settings(point.launch())) {
+    launch += ".set_" + word + "(" + std::to_string(value) + ")";
+  }
+  return launch;
+}
+
+}  // namespace
+
+ProgramBuilder::ProgramBuilder(const Kit &kit, const Target &target, std::string directory,
+                               int jobs, double generate_limit)
+    : kit_(kit),
+      target_(target),
+      directory_(std::move(directory)),
+      program_(directory_ + "/halnorm_trial"),
+      jobs_(jobs),
+      generate_limit_(generate_limit) {
+  std::filesystem::create_directories(directory_);
+  const auto number = std::find(kit.targets.begin(), kit.targets.end(), target.name);
+  target_number_ = std::to_string(number - kit.targets.begin());
+  std::istringstream table(contents(kit_.tables + "/kernel_table.inc"));
+  static const std::regex entry(R"(HALNORM_KERNEL\((\w+), \w+, \w+, \w+, ([0-9]+),.*)");
+  for (std::string line; std::getline(table, line);) {
+    std::smatch match;
+    if (!std::regex_match(line, match, entry) || match[2] != target_number_) continue;
+    library_table_ += line + "\n";
+    library_symbols_.push_back(match[1]);
+  }
+  if (library_symbols_.empty()) {
+    throw std::runtime_error("the build has no kernel for the target '" + target.name + "'");
+  }
+}
+
+Command ProgramBuilder::command(const Family &family, const Point &point, const std::string &symbol,
+                                const std::string &kind) const {
+  Command words = {kit_.generators,
+                   "-g",
+                   family.generator,
+                   "-f",
+                   symbol,
+                   "-n",
+                   symbol,
+                   "-o",
+                   directory_,
+                   "-e",
+                   kind,
+                   "target=" + target_.halide_target + "-" + kit_.kernel_features,
+                   "storage=" + family.dtype};
+  words.insert(words.end(), family.parameters.begin(), family.parameters.end());
+  std::istringstream knobs(point.knobs());
+  for (std::string knob; knobs >> knob;) words.push_back(knob);
+  return words;
+}
+
+std::vector<Built> ProgramBuilder::build(const Family &family, const std::vector<Point> &points) {
+  std::vector<Built> built = generate(family, points);
+  write(directory_ + "/points.cpp", points_source_);
+  link(library_table_ + points_table_, {directory_ + "/points.cpp"}, points_objects_);
+  return built;
+}
+
+std::vector<Built> ProgramBuilder::generate(const Family &family,
+                                            const std::vector<Point> &points) {
+  points_table_.clear();
+  points_source_.clear();
+  points_objects_.clear();
+  // Points that differ in the launch only have one kernel, under as many names in the table.
+  std::map<std::string, size_t> first_with_knobs;
+  std::vector<Command> commands;
+  std::vector<size_t> command_of;
+  for (size_t i = 0; i < points.size(); ++i) {
+    const auto [entry, is_new] = first_with_knobs.try_emplace(points[i].knobs(), commands.size());
+    command_of.push_back(entry->second);
+    if (!is_new) continue;
+    commands.push_back(
+        command(family, points[i], "halnorm_trial_" + std::to_string(entry->second), "object"));
+  }
+  const std::vector<Finished> made = run_all(commands, jobs_, generate_limit_);
+
+  std::vector<Built> kernels(made.size());
+  for (size_t i = 0; i < made.size(); ++i) {
+    kernels[i].symbol = "halnorm_trial_" + std::to_string(i);
+    kernels[i].trouble = made[i].trouble();
+    kernels[i].status = made[i].timed_out ? "timeout" : made[i].signal ? "crashed" : "illegal";
+    if (!made[i].good()) continue;
+    points_objects_.push_back(directory_ + "/" + kernels[i].symbol + ".o");
+    weigh(points_objects_.back(), &kernels[i]);
+  }
+  std::vector<Built> built;
+  for (size_t i = 0; i < points.size(); ++i) {
+    Built one = kernels[command_of[i]];
+    const std::string kernel = std::exchange(one.symbol, "halnorm_point_" + std::to_string(i));
+    built.push_back(one);
+    if (!one.trouble.empty()) continue;
+    points_table_ += "HALNORM_KERNEL(" + one.symbol + ", " + family.operation + ", " + family.part +
+                     ", " + family.dtype + ", " + target_number_ + ", kAnyLength, 0, " +
+                     std::to_string(points[i].rows()) + ", " + launch_of(points[i]) + ")\n";
+    points_source_ += "extern \"C\" int " + kernel + "_argv(void **);\nextern \"C\" int " +
+                      one.symbol + "_argv(void **arguments) { return " + kernel +
+                      "_argv(arguments); }\n";
+  }
+  return built;
+}
+
+void ProgramBuilder::build_profiler() {
+  std::string table = library_table_, list, wrappers = "#include \"trial_profile.h\"\n";
+  for (size_t i = 0; i < library_symbols_.size(); ++i) {
+    const std::string &kernel = library_symbols_[i];
+    const std::string wrapper = "halnorm_profiled_" + std::to_string(i);
+    const std::string entry = "HALNORM_KERNEL(" + kernel + ",";
+    table.replace(table.find(entry), entry.size(), "HALNORM_KERNEL(" + wrapper + ",");
+    wrappers += "extern \"C\" int " + kernel + "_argv(void **);\nextern \"C\" int " + wrapper +
+                "_argv(void **arguments) {\n  return halnorm_tune::profiled<" + kernel +
+                "_argv>(halnorm_tune::profiles + " + std::to_string(i) + ", arguments);\n}\n";
+    list += "{\"" + kernel + "\", 0},\n";
+  }
+  wrappers += "namespace halnorm_tune {\nProfile profiles[] = {" + list +
+              "};\nconst int profile_count = " + std::to_string(library_symbols_.size()) + ";\n}\n";
+  write(directory_ + "/profile.cpp", wrappers);
+  link(table, {directory_ + "/profile.cpp"}, {});
+}
+
+// The archive has a profile of its own: a member that defines what is already there is not taken.
+void ProgramBuilder::link(const std::string &table, const std::vector<std::string> &sources,
+                          const std::vector<std::string> &objects) {
+  write(directory_ + "/kernel_table.inc", table);
+  Command command = kit_.compiler;
+  command.insert(command.end(),
+                 {"-o", program_, "-static", "-I" + directory_, "-I" + kit_.tables,
+                  "-I" + kit_.source, "-I" + kit_.source + "/runtime",
+                  "-I" + kit_.schedules() + "/tune", kit_.source + "/runtime/dispatch.cpp"});
+  command.insert(command.end(), sources.begin(), sources.end());
+  command.insert(command.end(), objects.begin(), objects.end());
+  for (const std::string &symbol : library_symbols_) {
+    command.push_back(kit_.kernels + "/" + symbol + ".o");
+  }
+  command.insert(command.end(), {kit_.archive, "-pthread", "-lm"});
+  const Finished linked = run(command, kLinkLimit);
+  if (!linked.good()) throw std::runtime_error("linking a trial " + linked.trouble());
+}
+
+std::string ProgramBuilder::assembly(const Family &family, const Point &point) {
+  const Finished made =
+      run(command(family, point, "halnorm_trial_text", "assembly"), generate_limit_);
+  if (!made.good()) throw std::runtime_error("the generator " + made.trouble());
+  return contents(directory_ + "/halnorm_trial_text.s");
+}
+
+}  // namespace halnorm_tune

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the programs that are run on trial: the library with further kernels at the end of its
+// table, where only a call that asks for them finds them.
+#ifndef HALNORM_SCHEDULES_TUNE_PROGRAM_H_
+#define HALNORM_SCHEDULES_TUNE_PROGRAM_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kit.h"
+#include "process.h"
+#include "rows.h"
+#include "schedule.h"
+
+namespace halnorm_tune {
+
+// A kernel that was generated from a point, or was not.
+struct Built {
+  std::string symbol;
+  std::string trouble;  // empty: it is in the program
+  std::string status;  // where there is trouble: illegal, as the generator said, crashed or timeout
+  int64_t bytes = 0;   // of code and constants
+  uint64_t digest = 0;  // of the code: points between which there is no difference have the same
+};
+
+class ProgramBuilder {
+ public:
+  // Everything that it writes is in `directory`.
+  ProgramBuilder(const Kit &kit, const Target &target, std::string directory, int jobs,
+                 double generate_limit);
+
+  // Makes the program anew with a kernel for each of the points; `program()` then runs it. The
+  // first point is the one that the others are compared with.
+  std::vector<Built> build(const Family &family, const std::vector<Point> &points);
+  // The kernels of such a program without the program.
+  std::vector<Built> generate(const Family &family, const std::vector<Point> &points);
+  // The same with wrappers that measure every kernel of the library.
+  void build_profiler();
+
+  const std::string &program() const { return program_; }
+  const std::string &target() const { return target_.name; }
+  // Of a point's kernel, for those who read it.
+  std::string assembly(const Family &family, const Point &point);
+
+ private:
+  Command command(const Family &family, const Point &point, const std::string &symbol,
+                  const std::string &kind) const;
+  void link(const std::string &table, const std::vector<std::string> &sources,
+            const std::vector<std::string> &objects);
+
+  const Kit &kit_;
+  const Target target_;
+  const std::string directory_, program_;
+  const int jobs_;
+  const double generate_limit_;
+  std::string target_number_;  // in the tables of the build
+  std::string library_table_;  // what it has for the target
+  std::vector<std::string> library_symbols_;
+  // Of the points that were generated last.
+  std::string points_table_, points_source_;
+  std::vector<std::string> points_objects_;
+};
+
+}  // namespace halnorm_tune
+
+#endif  // HALNORM_SCHEDULES_TUNE_PROGRAM_H_

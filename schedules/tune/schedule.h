@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a schedule can be: the words of knobs.inc, the templates of templates.inc, the kernels of
+// generators/operations.cmake, and one point in the space of a kernel's schedules.
+#ifndef HALNORM_SCHEDULES_TUNE_SCHEDULE_H_
+#define HALNORM_SCHEDULES_TUNE_SCHEDULE_H_
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace halnorm_tune {
+
+struct Word {
+  std::string name;
+  bool is_launch;  // what the runtime does, no matter of the kernel's code
+  int initial;     // where a row does not say it
+  std::vector<int> values;
+  bool is_length;  // worth a try are the lengths of the rows at hand
+};
+
+// All there are, in the order in which rows say them.
+const std::vector<Word> &words();
+
+struct Template {
+  std::string name;
+  std::vector<Word> words;  // that make a difference to it
+
+  // The same for rows of such lengths.
+  Template with_lengths(const std::vector<int> &lengths) const;
+  double points() const;  // how many there are, legal or not
+};
+const Template &template_named(const std::string &name);
+
+// A kernel that has schedule rows: one of operations.cmake, for one dtype.
+struct Family {
+  std::string operation, part, dtype;
+  const Template *schedule;
+  std::string generator;
+  std::vector<std::string> parameters;
+
+  std::string name() const { return operation + " " + part + " " + dtype; }
+};
+std::vector<Family> read_families(const std::string &operations_file,
+                                  const std::vector<std::string> &dtypes);
+
+// Values of words by name, as a row says them.
+using Settings = std::map<std::string, int>;
+
+// A value for each word of a template.
+class Point {
+ public:
+  // Words that the settings leave out are initial ones; words of no use to the template are
+  // dropped.
+  Point(const Template &schedule, const Settings &settings);
+  static Point random(const Template &schedule, std::mt19937_64 *random);
+
+  // All that differ in one word, by a step up or down the list of its values.
+  std::vector<Point> neighbours() const;
+  // Each word from one of two points.
+  static Point mix(const Point &a, const Point &b, std::mt19937_64 *random);
+
+  // As rows say them: words at their initial value are left out, but never `rows`, which the
+  // runtime reads too.
+  Settings settings() const;
+  std::string knobs() const { return text(false); }
+  std::string launch() const { return text(true); }
+  int rows() const;
+
+  bool operator<(const Point &other) const { return values_ < other.values_; }
+  bool operator==(const Point &other) const { return values_ == other.values_; }
+
+ private:
+  std::string text(bool launch) const;
+
+  const Template *schedule_;
+  std::vector<int> values_;
+};
+
+// "rows=8 vectors=2" taken apart. Throws std::runtime_error where it is not words and numbers.
+Settings parse_settings(const std::string &text);
+
+}  // namespace halnorm_tune
+
+#endif  // HALNORM_SCHEDULES_TUNE_SCHEDULE_H_
