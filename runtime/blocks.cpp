@@ -63,11 +63,15 @@ Place place_of(const Blocks &blocks, int64_t block) {
 halnorm_status run_blocks(Blocks *blocks, int32_t target, halnorm_task run) {
   const NormCall &call = blocks->call;
   blocks->eps = static_cast<float>(call.eps);
-  blocks->blocks_of_an_axis = ceil_div(blocks->rows.extent, blocks->rows_of_a_block);
-  blocks->block_count = call.row_count / blocks->rows.extent * blocks->blocks_of_an_axis;
   const int64_t threads = threads_for(call.context, call.bytes(), blocks->kernel.launch.grain_kib);
   const int64_t tasks =
       blocks->scratch_of_task > 0 || threads == 1 ? threads : threads * kTasksOfAThread;
+  // A call of few rows has a block for each task even if the kernel would take more rows at once.
+  if (threads > 1) {
+    blocks->rows_of_a_block = smaller(blocks->rows_of_a_block, larger(1, call.row_count / tasks));
+  }
+  blocks->blocks_of_an_axis = ceil_div(blocks->rows.extent, blocks->rows_of_a_block);
+  blocks->block_count = call.row_count / blocks->rows.extent * blocks->blocks_of_an_axis;
   blocks->task_count = smaller(blocks->block_count, tasks);
   blocks->scratch_of_task = whole_lines(blocks->scratch_of_task);
   if (halnorm_status status = allocate(blocks, target)) return status;
