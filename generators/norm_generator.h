@@ -35,30 +35,29 @@ class StorageGenerator : public Halide::Generator<T> {
   // A 16-bit format cannot express a deviation so small against its mean that it needs correction.
   bool corrected() const { return storage == Storage::f32; }
 
-  // Writes dense rows: element i becomes result(values(i, row), i). Whole groups of kLanes elements
-  // come first; what is left of a row is written as its last kLanes elements, whose values the
-  // window still has where the output has overwritten an input.
+  // Writes dense rows: element i becomes result(values(i, row), i). Groups of kLanes elements in
+  // order; what is no whole group is written as the last kLanes elements of the row, whose values
+  // the window still has where the output has overwritten an input.
   template <typename Output>
   void define_rows(
       Output *output, const Halide::Func &values, const Window &window, const Halide::Expr &n,
       const std::function<Halide::Expr(const Values &values, const Halide::Expr &i)> &result) {
     const Halide::Var i = vars_.i, row = vars_.row;
     LastPass &pass = roles_.last_pass;
-    pass.groups = Halide::RDom(0, kLanes, 0, n / kLanes, "groups");
-    pass.rest = Halide::RDom(0, kLanes, "rest");
-    pass.rest.where(n % kLanes != 0 && n >= kLanes);
+    pass.groups = Halide::RDom(0, kLanes, 0, (n + kLanes - 1) / kLanes, "groups");
+    pass.groups.where(n >= kLanes);
     pass.few = Halide::RDom(0, n % kLanes, "few");
     pass.few.where(n < kLanes);
-    const Halide::Expr in_group = pass.groups.y * kLanes + pass.groups.x;
-    const Halide::Expr in_rest = n - kLanes + pass.rest;
-    const auto stored = [&](const Halide::Func &from, const Halide::Expr &at,
-                            const Halide::Expr &element) {
-      return narrowed(result(values_of(from, {at, row}), element));
-    };
+    const Halide::Expr lane = pass.groups.x, group = pass.groups.y;
+    const Halide::Expr whole = Halide::likely(group < n / kLanes);
+    const Halide::Expr first = group * kLanes;
+    const Halide::Expr element = Halide::min(Halide::likely(first), n - kLanes) + lane;
+    Values v = values_of(values, {first + lane, row});
+    const Values of_window = values_of(window.values, {lane, row});
+    for (size_t k = 0; k < v.size(); k++) v[k] = Halide::select(whole, v[k], of_window[k]);
     (*output)(i, row) = Halide::undef(output->type());
-    (*output)(in_group, row) = stored(values, in_group, in_group);
-    (*output)(in_rest, row) = stored(window.values, pass.rest, in_rest);
-    (*output)(pass.few, row) = stored(values, pass.few, pass.few);
+    (*output)(element, row) = narrowed(result(v, element));
+    (*output)(pass.few, row) = narrowed(result(values_of(values, {pass.few, row}), pass.few));
     roles_.window = window;
     roles_.output = *output;
     roles_.n = n;

@@ -13,9 +13,8 @@ namespace halnorm {
 
 // The stages of an output over dense rows, in order.
 struct LastPass {
-  Halide::RDom groups;  // (lane, group)
-  Halide::RDom rest;    // the last kLanes elements of a row that is not whole groups
-  Halide::RDom few;     // a row of fewer
+  Halide::RDom groups;  // (lane, group), the last of which may be the window
+  Halide::RDom few;     // a row of fewer than a group
 };
 
 // The stages of column sums, in order.

@@ -80,14 +80,14 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
       .reorder(pass.groups.x, step, side_by_side, pass.groups.y, row)
       .vectorize(pass.groups.x)
       .unroll(step)
-      .unroll(side_by_side);
+      .unroll(side_by_side)
+      .partition(pass.groups.y, Halide::Partition::Always);
   for (const Halide::ImageParam &input : roles->inputs) {
     if (knobs.prefetch == 0) break;
     groups.prefetch(input, step, row, rows / last_rows, Halide::PrefetchBoundStrategy::NonFaulting);
   }
   unroll_known_groups(groups, pass.groups.y, *roles, knobs);
-  output.update(1).vectorize(pass.rest, vector).unroll(pass.rest);
-  output.update(2).vectorize(pass.few, f32_lanes(target), TailStrategy::GuardWithIf);
+  output.update(1).vectorize(pass.few, f32_lanes(target), TailStrategy::GuardWithIf);
 }
 
 // Each sum folds across lanes while they fill a vector, then across rows, where a call has enough
@@ -212,7 +212,7 @@ void schedule_row_fold(Roles *roles, const Halide::Target &target) {
 
 void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   const Var row = roles->vars.row;
-  roles->window.values.compute_root().bound_storage(row, knobs.rows);
+  roles->window.values.compute_at(roles->output, row);
   load_window(*roles, knobs, f32_lanes(target));
   last_pass_over_rows(roles, knobs, target);
 }
