@@ -75,11 +75,17 @@ void StageExecutor::find_statistics(const Block &block) const {
 }
 
 void StageExecutor::find_running_statistics(const Block &block) const {
-  for_each_statistic(block, [&](const RowSet &, const RowSet &rows, int64_t, int64_t channel) {
-    fill(block.mean, rows, call_.running_mean[channel]);
-    fill(block.low, rows, 0);
-    fill(block.rstd, rows, reciprocal_deviation(call_.running_var[channel], call_.eps));
-  });
+  const auto bytes = static_cast<size_t>(block.rows) * sizeof(float);
+  const float eps = static_cast<float>(call_.eps);
+  memcpy(block.mean, call_.running_mean + block.row, bytes);
+  for (int64_t r = 0; r < block.rows; ++r) {
+    block.rstd[r] = reciprocal_deviation(call_.running_var[block.row + r], eps);
+  }
+  for (int64_t o = 1; o < block.outers; ++o) {
+    memcpy(block.mean + o * block.rows, block.mean, bytes);
+    memcpy(block.rstd + o * block.rows, block.rstd, bytes);
+  }
+  memset(block.low, 0, static_cast<size_t>(block.outers) * bytes);
 }
 
 void StageExecutor::read_saved_statistics(const Block &block) const {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "statistics.h"
 
-#include <math.h>
-
 namespace halnorm {
 namespace {
 
@@ -17,15 +15,12 @@ Statistic statistic_in(const NormCall &call, float high, const DeviationSums &su
     variance = variance - correction * correction;
     if (variance < 0) variance = 0;  // a NaN stays one
   }
-  return {high, low, reciprocal_deviation(static_cast<float>(variance), call.eps),
+  return {high, low,
+          reciprocal_deviation(static_cast<float>(variance), static_cast<float>(call.eps)),
           static_cast<double>(variance)};
 }
 
 }  // namespace
-
-float reciprocal_deviation(float variance, double eps) {
-  return 1.0f / sqrtf(variance + static_cast<float>(eps));
-}
 
 Statistic statistic_of(const NormCall &call, float high, const DeviationSums &sums) {
   return sums.of_one_chunk ? statistic_in<float>(call, high, sums)

@@ -3,6 +3,7 @@
 #ifndef HALNORM_RUNTIME_STATISTICS_H_
 #define HALNORM_RUNTIME_STATISTICS_H_
 
+#include <math.h>
 #include <stdint.h>
 
 #include "norm_call.h"
@@ -25,7 +26,9 @@ struct DeviationSums {
 Statistic statistic_of(const NormCall &call, float high, const DeviationSums &sums);
 
 // 1 / sqrt(variance + eps), in f32 as kernels have it.
-float reciprocal_deviation(float variance, double eps);
+inline float reciprocal_deviation(float variance, float eps) {
+  return 1.0f / sqrtf(variance + eps);
+}
 
 // rstd times the mean of g * xhat, from that of g * (x - mean).
 inline float slope_of(double mean, float rstd) {
