@@ -139,7 +139,9 @@ int64_t Plan::row_bytes() const {
 }
 
 void Plan::choose_blocks() {
-  outers_of_a_block = call.sharing == Sharing::batch ? grid.outer_count : 1;
+  // With given statistics each row is by itself.
+  const bool by_channels = call.sharing == Sharing::batch && wants_totals;
+  outers_of_a_block = by_channels ? grid.outer_count : 1;
   const int64_t fitting = launch.block_kib * kKib / larger(row_bytes(), 1);
   int64_t rows;
   if (grid.columns) {
