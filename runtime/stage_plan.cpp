@@ -145,7 +145,9 @@ void Plan::choose_blocks() {
   const int64_t fitting = launch.block_kib * kKib / larger(row_bytes(), 1);
   int64_t rows;
   if (grid.columns) {
-    rows = clamp(fitting / kFewestColumns * kFewestColumns, kFewestColumns, launch.columns);
+    // If so few do not stay in the cache, a block had better be read in longer stretches.
+    rows = smaller(fitting / kFewestColumns * kFewestColumns, launch.columns);
+    if (rows == 0) rows = launch.columns;
   } else {
     rows = clamp(fitting, 1, kMostRowsOfABlock);
   }
