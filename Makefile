@@ -5,11 +5,20 @@
 BUILD := build/release
 VENV := .venv
 CMAKE := $(VENV)/bin/cmake
-CONFIGURE := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CMAKE) --preset release
+# A Halide 21 of your own, where the package index has none for the machine: Linux on ARM.
+HALIDE ?=
+CMAKE_ON_PATH := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CMAKE)
+CONFIGURE := $(CMAKE_ON_PATH) --preset release $(if $(HALIDE),-DCMAKE_PREFIX_PATH='$(HALIDE)')
+# ARM kernels on a machine of another kind are cross-built; what they are made by runs here.
+ARM_BUILD := build/arm
+CONFIGURE_ARM := $(subst --preset release,--preset arm,$(CONFIGURE))
+is_arm_machine := $(filter aarch64 arm64,$(shell uname -m))
 TOOLS := $(VENV)/tools-installed
 PEERS := $(VENV)/requirements-installed
 MORE_PEERS := $(VENV)/requirements-peers-installed
 PLOTS := $(VENV)/plots-installed
+ARM_PACKAGES := g++-aarch64-linux-gnu
+ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file
 TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind
 THREADS ?= 1
 CACHE ?= warm
@@ -19,17 +28,24 @@ TUNE ?= $(wildcard build/tune/*.jsonl)
 TARGET ?= x86_avx2
 BUDGET ?=
 TUNE_FLAGS ?=
+tune_is_cross := $(if $(is_arm_machine),,$(filter arm_%,$(TARGET)))
+TUNE_BUILD := $(if $(tune_is_cross),$(ARM_BUILD),$(BUILD))
+METRIC ?= $(if $(tune_is_cross),instructions,time)
+RUNNER ?= $(if $(tune_is_cross),qemu-aarch64)
+TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules/tune/counted.txt))
 
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test bench report tune install
+.PHONY: help demo test test-arm test-arm-part bench report tune install generators arm-tests
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
+	@echo 'make test-arm                run all tests of the ARM kernels, emulated'
 	@echo 'make bench [THREADS="n ..."] [CACHE=warm, cold or both] [PROBLEMS=file, name in bench/shapes or list]'
 	@echo '                             compare schedules, other libraries and what moving the same bytes costs'
-	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [TUNE_FLAGS=...]'
+	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [METRIC=time, instructions or model]'
+	@echo '          [RUNNER=command] [TUNE_FLAGS=...]'
 	@echo '                             search for schedules and write schedules/TARGET.sched: docs/tuning.md'
 	@echo 'make report [BENCH="a.json b.json"] [TUNE=log]'
 	@echo '                             draw what make bench and make tune wrote: build/report/report.html'
@@ -44,13 +60,34 @@ demo: $(TOOLS) $(PEERS)
 	$(BUILD)/examples/minilm_layer_norm examples/minilm/data 20
 	$(BUILD)/bench/halnorm_bench --quick
 
-test: $(TOOLS)
+why_skipped = @sed -n '/: Skipped$$/{n;s/^/skipped: /p;}' $(1)/Testing/Temporary/LastTest.log
+test: $(TOOLS) $(if $(is_arm_machine),,test-arm-part)
 	@scripts/require_packages.sh $(TEST_PACKAGES)
 	$(CONFIGURE) -DHALNORM_TESTS=ON
 	$(CMAKE) --build $(BUILD)
 	@$(BUILD)/tests/halnorm_check --targets
 	$(VENV)/bin/ctest --preset release
-	@sed -n '/: Skipped$$/{n;s/^/skipped: /p;}' $(BUILD)/Testing/Temporary/LastTest.log
+	$(call why_skipped,$(BUILD))
+
+generators: $(TOOLS)
+	$(CONFIGURE)
+	$(CMAKE) --build $(BUILD) --target halnorm_generators
+
+arm-tests: generators
+	@scripts/require_packages.sh $(ARM_TEST_PACKAGES)
+	$(CONFIGURE_ARM) -DHALNORM_TESTS=ON
+	$(CMAKE) --build $(ARM_BUILD)
+
+# The oldest processor of ARMv8-A, and one with all that the emulator knows.
+test-arm: arm-tests
+	QEMU_CPU=cortex-a53 $(VENV)/bin/ctest --preset arm
+	$(call why_skipped,$(ARM_BUILD))
+	QEMU_CPU=max $(VENV)/bin/ctest --preset arm
+	$(call why_skipped,$(ARM_BUILD))
+
+test-arm-part: arm-tests
+	QEMU_CPU=cortex-a53 $(VENV)/bin/ctest --preset arm-part
+	QEMU_CPU=max $(VENV)/bin/ctest --preset arm-part
 
 bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 	@scripts/require_packages.sh libbenchmark-dev
@@ -64,14 +101,16 @@ bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 
 # The library is built anew with the rows that were found, and the figures of its gates recorded.
 tune: $(TOOLS)
-	@scripts/require_packages.sh $(TEST_PACKAGES)
+	@scripts/require_packages.sh $(TEST_PACKAGES) $(if $(tune_is_cross),$(ARM_PACKAGES) qemu-user)
 	$(CONFIGURE) -DHALNORM_TESTS=ON
 	$(CMAKE) --build $(BUILD) --target halnorm-tune
-	$(BUILD)/schedules/tune/halnorm-tune --kit=$(BUILD)/schedules/tune/kit.json --target=$(TARGET) \
-	  --log=build/tune/$(TARGET).jsonl $(if $(PROBLEMS),--problems='$(PROBLEMS)') \
-	  $(if $(BUDGET),--budget=$(BUDGET)) $(TUNE_FLAGS)
-	$(CMAKE) --build $(BUILD)
-	HALNORM_UPDATE_INSTRUCTIONS=1 $(BUILD)/tests/halnorm_tests --gtest_filter='Instructions.*'
+	$(if $(tune_is_cross),$(CONFIGURE_ARM) -DHALNORM_TUNER=ON)
+	$(if $(tune_is_cross),$(CMAKE) --build $(ARM_BUILD) --target halnorm_trial_parts)
+	$(BUILD)/schedules/tune/halnorm-tune --kit=$(TUNE_BUILD)/schedules/tune/kit.json --target=$(TARGET) \
+	  --log=build/tune/$(TARGET).jsonl --metric=$(METRIC) $(if $(RUNNER),--runner='$(RUNNER)') \
+	  $(if $(TUNE_PROBLEMS),--problems='$(TUNE_PROBLEMS)') $(if $(BUDGET),--budget=$(BUDGET)) $(TUNE_FLAGS)
+	$(CMAKE) --build $(TUNE_BUILD)
+	$(if $(tune_is_cross),,HALNORM_UPDATE_INSTRUCTIONS=1 $(BUILD)/tests/tools/halnorm_tools_tests --gtest_filter='Instructions.*')
 
 report: $(PLOTS)
 	@rm -rf build/report
@@ -82,9 +121,11 @@ empty :=
 space := $(empty) $(empty)
 comma := ,
 INSTALL_BUILD := build/install$(if $(TARGETS),-$(subst $(space),-,$(strip $(TARGETS))))
-install: $(TOOLS)
+is_cross := $(if $(is_arm_machine),,$(filter arm_%,$(TARGETS)))
+install: $(if $(is_cross),generators,$(TOOLS))
 	@test -n '$(PREFIX)' || { echo 'make install needs PREFIX=dir, where to install to' >&2; exit 1; }
-	$(CONFIGURE) -B $(INSTALL_BUILD) -DHALNORM_TESTS=OFF -DHALNORM_EXAMPLES=OFF \
+	$(if $(is_cross),@scripts/require_packages.sh $(ARM_PACKAGES))
+	$(if $(is_cross),$(CONFIGURE_ARM),$(CONFIGURE)) -B $(INSTALL_BUILD) -DHALNORM_TESTS=OFF -DHALNORM_EXAMPLES=OFF \
 	  -DCMAKE_INSTALL_PREFIX='$(abspath $(PREFIX))' $(if $(TARGETS),-DHALNORM_TARGETS='$(subst $(space),;,$(strip $(TARGETS)))')
 	$(CMAKE) --build $(INSTALL_BUILD)
 	$(CMAKE) --install $(INSTALL_BUILD)

@@ -138,7 +138,7 @@ function(halnorm_add_kernel symbol generator halide_target directory)
     VERBATIM)
 endfunction()
 
-# Called by operations.cmake for each kernel, within halnorm_add_library().
+# Called by operations.cmake for each kernel, within halnorm_add_kernels().
 function(halnorm_kernel operation part template generator)
   foreach(dtype IN LISTS dtypes)
     halnorm_rows_of_kernel("${rows}" ${operation} ${part} ${dtype} kernel_rows)
@@ -171,7 +171,7 @@ function(halnorm_kernel operation part template generator)
       endif()
       halnorm_launch_of_row("${PROJECT_SOURCE_DIR}/schedules" ${target} "${launch}" launch)
       separate_arguments(knobs)
-      halnorm_add_kernel(${symbol} ${generator} ${target_${target}_triple} "${kernel_directory}"
+      halnorm_add_kernel(${symbol} ${generator} ${halide_target} "${kernel_directory}"
                          storage=${dtype} ${ARGN} ${knobs})
       list(APPEND kernel_objects "${kernel_directory}/${symbol}.o")
       string(APPEND kernel_table "HALNORM_KERNEL(${symbol}, ${operation}, ${part}, ${dtype}, "
@@ -187,22 +187,53 @@ function(halnorm_kernel operation part template generator)
   set(kernel_table "${kernel_table}" PARENT_SCOPE)
 endfunction()
 
-# Adds the target <name>_library, which makes lib<name>.a of the objects of `runtime` and of the
-# kernels of all HALNORM_TARGETS, as one object that exports halnorm_* and nothing else. A third
-# argument leaves only the schedule rows whose provenance begins with it. The tables of the kernels
-# are in the folder <name>.
-function(halnorm_add_library name runtime)
+# The processor and the operating system of this build, as Halide names them: "arm-64", "linux".
+function(halnorm_halide_system architecture system)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+    set(${architecture} x86-64 PARENT_SCOPE)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(${architecture} arm-64 PARENT_SCOPE)
+  else()
+    message(FATAL_ERROR "CMAKE_SYSTEM_PROCESSOR: '${CMAKE_SYSTEM_PROCESSOR}' is not x86_64 or aarch64")
+  endif()
+  if(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
+    set(${system} osx PARENT_SCOPE)
+  else()
+    string(TOLOWER "${CMAKE_SYSTEM_NAME}" name)
+    set(${system} ${name} PARENT_SCOPE)
+  endif()
+endfunction()
+
+# The targets whose kernels this build can be of, in the order of the list.
+function(halnorm_targets_of_system out)
   halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
+  halnorm_halide_system(architecture system)
+  foreach(target IN LISTS target_names)
+    if(target_${target}_triple MATCHES "^${architecture}-")
+      list(APPEND targets ${target})
+    endif()
+  endforeach()
+  set(${out} "${targets}" PARENT_SCOPE)
+endfunction()
+
+# Adds the commands of the kernels of all HALNORM_TARGETS for an operating system of Halide's
+# (linux, android, osx), into `directory`, and sets kernel_objects and the tables kernel_table, target_table
+# and part_table. A third argument leaves only the schedule rows whose provenance begins with it.
+function(halnorm_add_kernels system kernel_directory)
+  halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
+  halnorm_targets_of_system(possible_targets)
   foreach(target IN LISTS HALNORM_TARGETS)
     if(NOT target IN_LIST target_names)
       message(FATAL_ERROR "HALNORM_TARGETS: '${target}' is not in schedules/targets.txt, "
                           "which has: ${target_names}")
+    elseif(NOT target IN_LIST possible_targets)
+      message(FATAL_ERROR "HALNORM_TARGETS: '${target}' is for another processor than "
+                          "${CMAKE_SYSTEM_PROCESSOR}, for which there are: ${possible_targets}; "
+                          "build for it with a toolchain file, such as those of cmake/")
     endif()
   endforeach()
   set(dtypes f32 f16 bf16)
-  set(kernel_directory "${CMAKE_CURRENT_BINARY_DIR}/kernels")
-  set(table_directory "${CMAKE_CURRENT_BINARY_DIR}/${name}")
-  file(MAKE_DIRECTORY "${kernel_directory}" "${table_directory}")
+  file(MAKE_DIRECTORY "${kernel_directory}")
   set(operations "${PROJECT_SOURCE_DIR}/generators/operations.cmake")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${operations}")
   set(target_number 0)
@@ -210,6 +241,7 @@ function(halnorm_add_library name runtime)
     if(NOT target IN_LIST HALNORM_TARGETS)
       continue()
     endif()
+    string(REPLACE "-linux" "-${system}" halide_target "${target_${target}_triple}")
     halnorm_rows_of_target("${PROJECT_SOURCE_DIR}/schedules" ${target} target rows ${ARGN})
     set(schedule_words * ${dtypes})
     include("${operations}")
@@ -227,6 +259,20 @@ function(halnorm_add_library name runtime)
   endforeach()
   list(TRANSFORM parts REPLACE "(.+)" "HALNORM_PART(\\1)\n" OUTPUT_VARIABLE part_table)
   string(JOIN "" part_table ${part_table})
+  foreach(result IN ITEMS kernel_objects kernel_table target_table part_table)
+    set(${result} "${${result}}" PARENT_SCOPE)
+  endforeach()
+endfunction()
+
+# Adds the target <name>_library, which makes lib<name>.a of the objects of `runtime` and of the
+# kernels of all HALNORM_TARGETS, as one object that exports halnorm_* and nothing else. A third
+# argument leaves only the schedule rows whose provenance begins with it. The tables of the kernels
+# are in the folder <name>.
+function(halnorm_add_library name runtime)
+  set(table_directory "${CMAKE_CURRENT_BINARY_DIR}/${name}")
+  file(MAKE_DIRECTORY "${table_directory}")
+  halnorm_halide_system(architecture system)
+  halnorm_add_kernels(${system} "${CMAKE_CURRENT_BINARY_DIR}/kernels" ${ARGN})
   foreach(table IN ITEMS part kernel target)
     file(CONFIGURE OUTPUT "${table_directory}/${table}_table.inc" CONTENT "${${table}_table}")
   endforeach()
@@ -262,9 +308,10 @@ endfunction()
 # Adds the command that makes Halide's own runtime, for programs that hold it beside halnorm, and
 # sets `out` to its object.
 function(halnorm_add_halide_runtime directory out)
+  halnorm_halide_system(architecture system)
   add_custom_command(
     OUTPUT "${directory}/halide_runtime.o"
-    COMMAND halnorm_generators -r halide_runtime -o "${directory}" -e object target=x86-64-linux
+    COMMAND halnorm_generators -r halide_runtime -o "${directory}" -e object target=${architecture}-${system}
     DEPENDS halnorm_generators
     COMMENT "Halide's runtime"
     VERBATIM)

@@ -28,6 +28,13 @@ void unroll_known_groups(Halide::Stage loop, const RVar &groups, const Roles &ro
   if (knobs.exact / kLanes <= kMostGroupsInARow) of_known_rows.unroll(groups);
 }
 
+// Fails with a message that names the knobs unless one value is a multiple of another.
+void require_multiple(const std::string &name, int value, int divisor, const std::string &knob) {
+  if (value % divisor == 0) return;
+  throw Halide::CompileError(name + "=" + std::to_string(value) + " is not a multiple of " +
+                             std::to_string(divisor) + " (" + knob + ")");
+}
+
 // Rows shorter than the window, unless they are known, are read element by element.
 void load_window(const Roles &roles, const Knobs &knobs, int vector) {
   Func window = roles.window.values;
@@ -40,21 +47,17 @@ void load_window(const Roles &roles, const Knobs &knobs, int vector) {
   window.update().unroll(lane, 4, TailStrategy::GuardWithIf);
 }
 
-// Lane sums of a few rows (or of one chunk) at a time, in registers through the whole pass.
+// Lane sums of a few rows (or of one chunk) at a time, in registers through a whole sweep.
 void lanes_in_registers(const Sum &sum, int vector, const Roles &roles, const Knobs &knobs) {
   Func lanes = sum.partial;
   const Var lane = roles.vars.lane, row = roles.vars.row;
   lanes.store_in(MemoryType::Stack).vectorize(lane, vector).unroll(lane).unroll(row);
+  Var sweep("sweep");
+  require_multiple("vectors of the lanes", kLanes / vector, knobs.lane_sweeps, "lane_sweeps");
+  lanes.update(0).split(lane, sweep, lane, kLanes / knobs.lane_sweeps);
   for (int pass : {0, 1}) lanes.update(pass).vectorize(lane, vector).unroll(lane).unroll(row);
-  lanes.update(0).reorder(lane, row, sum.within.x);
+  lanes.update(0).reorder(lane, row, sum.within.x, sweep).unroll(sweep);
   unroll_known_groups(lanes.update(0), sum.within.x, roles, knobs);
-}
-
-// Fails with a message that names the knob unless rows is a multiple of the divisor.
-void require_multiple(int rows, int divisor, const std::string &meaning) {
-  if (rows % divisor == 0) return;
-  throw Halide::CompileError("rows=" + std::to_string(rows) + " is not a multiple of " +
-                             std::to_string(divisor) + " (" + meaning + ")");
 }
 
 // Of y, whose elements may be half as wide as f32.
@@ -70,7 +73,7 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   const Var row = roles->vars.row;
   Var side_by_side("side_by_side");
   RVar step("step");
-  require_multiple(rows, last_rows, "last_rows");
+  require_multiple("rows", rows, last_rows, "last_rows");
   output.compute_root();
   Halide::Stage groups = output.update(0);
   // Halide does not see that lane + kLanes * group is another element for each lane < kLanes.
@@ -113,7 +116,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   bool first = true;
   for (Sum &sum : roles->sums) {
     const int side_by_side = std::min<int>(rows, first ? knobs.first_rows : knobs.later_rows);
-    require_multiple(rows, side_by_side, "first_rows and later_rows");
+    require_multiple("rows", rows, side_by_side, "first_rows and later_rows");
     std::vector<Func> across_lanes;
     int width = kLanes;
     for (Func &fold : sum.folds) {

@@ -59,8 +59,9 @@ struct Child {
 };
 
 Child run_check(const std::string &environment, const std::string &arguments) {
-  const std::string line =
-      "env " + environment + " '" + std::string(HALNORM_CHECK_PROGRAM) + "' " + arguments + " 2>&1";
+  const std::string line = "env " + environment +
+                           " " HALNORM_EMULATOR " '" HALNORM_CHECK_PROGRAM "' " + arguments +
+                           " 2>&1";
   Child child = {-1, "command: " + line + "\n"};
   FILE *pipe = popen(line.c_str(), "r");
   if (pipe == nullptr) return child;
@@ -263,6 +264,10 @@ TEST_F(Context, MayBeSharedByEightThreads) {
 }
 
 TEST_F(Context, MayBeUsedAfterFork) {
+  if (*HALNORM_EMULATOR != '\0') {
+    GTEST_SKIP() << "qemu-user fails an assertion of its own (plugins/core.c, seen with 7.2) where "
+                    "the child of a process with threads starts one";
+  }
   const std::vector<uint32_t> expected = bits(kLarge);  // the pool is up
   const pid_t child = fork();
   ASSERT_NE(child, -1);

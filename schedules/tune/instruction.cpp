@@ -21,11 +21,20 @@ const std::pair<std::regex, int64_t> kPartOfRegister[] = {
 // Those that have elements half as wide in memory.
 const std::regex kHalves("v?(cvt(ph2ps|ps2ph|ps2pd|dq2pd)|pmov([sz]x(bw|wd|dq)|wb|dw|qd))");
 // What passes an address on, and what adds to one.
-const std::regex kMove("(mov|ldr|ldp|str|stp)[lq]?"), kSum("(lea|add|sub|orr?)[lq]?");
+const std::regex kMove("(mov|ldr|str)[lq]?"), kSum("(lea|add|sub|orr?)[lq]?");
 const std::regex kOnlyReads("(cmp|cmn|tst|test)[blqw]?|[ct]bn?z");
 
 bool is_memory(const std::string &operand) {
   return operand[0] == '[' || operand.find('(') != std::string::npos;
+}
+
+// The place of the second of a pair of 64-bit registers of AArch64.
+std::string next_place(const std::string &memory) {
+  static const std::regex place(R"(\[(\w+)(?:,#(-?\d+))?\])");
+  std::smatch match;
+  if (!std::regex_match(memory, match, place)) return memory;
+  const int offset = match[2].matched ? std::stoi(match[2]) : 0;
+  return "[" + match.str(1) + ",#" + std::to_string(offset + 8) + "]";
 }
 
 }  // namespace
@@ -133,6 +142,15 @@ bool Instruction::is_stack(const std::string &operand, const StackPointers &stac
 
 void Instruction::follow(StackPointers *stack) const {
   if (operands_.size() < 2 || std::regex_match(mnemonic_, kOnlyReads)) return;
+  if ((mnemonic_ == "ldp" || mnemonic_ == "stp") && operands_.size() == 3) {
+    Instruction one = *this;
+    one.mnemonic_ = mnemonic_ == "ldp" ? "ldr" : "str";
+    one.operands_ = {operands_[0], operands_[2]};
+    one.follow(stack);
+    one.operands_ = {operands_[1], next_place(operands_[2])};
+    one.follow(stack);
+    return;
+  }
   const auto mark = [stack](const std::string &place, bool points_to_stack) {
     if (points_to_stack) {
       stack->insert(place);
@@ -157,10 +175,7 @@ void Instruction::follow(StackPointers *stack) const {
                                                                 : is_stack(operands_[i], *stack);
     }
   }
-  const size_t written = mnemonic_.rfind("ldp", 0) == 0 ? 2 : 1;
-  for (size_t i = 0; i < written; ++i) {
-    for (const std::string &name : registers(operands_[i])) mark(name, points_to_stack);
-  }
+  for (const std::string &name : registers(operands_[0])) mark(name, points_to_stack);
 }
 
 std::string Instruction::jump_target() const {

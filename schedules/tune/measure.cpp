@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <regex>
 #include <sstream>
 #include <stdexcept>
 
+#include "emulator.h"
 #include "model.h"
 
 namespace halnorm_tune {
@@ -150,14 +153,21 @@ void Measurer::count(const std::string &program, const std::string &symbol,
   }
 }
 
-Outcome Measurer::model(const std::string &assembly, const std::string &library_assembly) const {
+Outcome Measurer::model(const std::string &assembly, const std::string &library_assembly) {
+  if (library_assembly != library_assembly_) {
+    library_assembly_ = library_assembly;
+    costs_of_library_.clear();
+  }
   Outcome outcome;
   for (const std::string &cpu : options_.model_cpus) {
-    const std::vector<std::string> arguments = {"-mtriple=" + options_.model_triple,
-                                                "-mcpu=" + cpu};
-    const auto cost = static_cost(assembly, options_.llvm_mca, arguments, &outcome.message);
-    const auto of_library =
-        static_cost(library_assembly, options_.llvm_mca, arguments, &outcome.message);
+    const auto cost_of = [&](const std::string &text) {
+      return static_cost(text, options_.llvm_mca,
+                         {"-mtriple=" + options_.model_triple, "-mcpu=" + cpu}, &outcome.message);
+    };
+    const auto known = costs_of_library_.try_emplace(cpu);
+    std::optional<double> &of_library = known.first->second;
+    if (known.second) of_library = cost_of(library_assembly);
+    const std::optional<double> cost = cost_of(assembly);
     if (!cost || !of_library) {
       outcome.status = "illegal";
       return outcome;
@@ -167,13 +177,14 @@ Outcome Measurer::model(const std::string &assembly, const std::string &library_
   return outcome;
 }
 
-// The difference between two calls and one: what comes before and after is the same.
 double Measurer::instructions(const std::string &program, const std::string &symbol,
                               const std::string &problem, double limit, Outcome *outcome) {
+  if (is_qemu(options_.runner)) return emulated(program, symbol, problem, limit, outcome);
   static const std::regex counted("(?:Collected : |insns: )([0-9]+)");
+  const Command callgrind = {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"};
+  // The difference between two calls and one: what comes before and after is the same.
   double counts[2] = {};
   for (int calls : {1, 2}) {
-    const Command callgrind = {"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"};
     Command command =
         joined(options_.runner.empty() ? callgrind : options_.runner, trial(program, symbol));
     command.insert(command.end(), {"--calls=" + std::to_string(calls), problem});
@@ -188,6 +199,27 @@ double Measurer::instructions(const std::string &program, const std::string &sym
     counts[calls - 1] = std::stod(match[1]);
   }
   return counts[1] - counts[0];
+}
+
+// Of kernels and of the functions of halnorm.h, which have their names, and not of the rest.
+double Measurer::emulated(const std::string &program, const std::string &symbol,
+                          const std::string &problem, double limit, Outcome *outcome) const {
+  std::vector<Function> functions = functions_of(program);
+  functions.erase(
+      std::remove_if(functions.begin(), functions.end(),
+                     [](const Function &one) { return one.name.rfind("halnorm_", 0) != 0; }),
+      functions.end());
+  const std::string log_file = program + ".log";
+  Command command = joined(options_.runner, qemu_log_flags(functions, log_file));
+  command = joined(command, trial(program, symbol));
+  command.insert(command.end(), {"--calls=1", problem});
+  const Finished finished = halnorm_tune::run(command, kCountedIsSlower * limit);
+  std::ifstream log(log_file);
+  const std::optional<int64_t> count = instructions_of_log(log);
+  if (finished.good() && count) return static_cast<double>(*count);
+  outcome->message =
+      problem + ": " + (finished.good() ? log_file + " has no instructions" : finished.trouble());
+  return -1;
 }
 
 }  // namespace halnorm_tune

@@ -4,6 +4,7 @@
 #define HALNORM_SCHEDULES_TUNE_MEASURE_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,8 @@
 namespace halnorm_tune {
 
 // What is compared. `time` is measured in turns with the library's own choice; `instructions` are
-// counted by callgrind, or, with a runner, by the runner; `model` reads the assembly.
+// counted by callgrind, by QEMU if that is the runner, or by another runner, which prints `insns:
+// N`; `model` reads the assembly.
 enum class Metric { time, instructions, model };
 Metric parse_metric(const std::string &text);
 
@@ -64,7 +66,7 @@ class Measurer {
 
   // What the model says of the assembly of a kernel against that of the library's, for each CPU in
   // the place of a problem.
-  Outcome model(const std::string &assembly, const std::string &library_assembly) const;
+  Outcome model(const std::string &assembly, const std::string &library_assembly);
 
   // The output of the program, run as every trial is. Throws std::runtime_error where it fails.
   std::string output_of(const std::string &program, const Command &arguments, double limit);
@@ -73,12 +75,16 @@ class Measurer {
   // Of one call on a problem; less than 0 where the counter failed, which *outcome then says.
   double instructions(const std::string &program, const std::string &symbol,
                       const std::string &problem, double limit, Outcome *outcome);
+  double emulated(const std::string &program, const std::string &symbol, const std::string &problem,
+                  double limit, Outcome *outcome) const;
   void count(const std::string &program, const std::string &symbol,
              const std::vector<std::string> &problems, double limit, Outcome *outcome);
   Command trial(const std::string &program, const std::string &symbol) const;
 
   const MeasureOptions options_;
-  std::map<std::string, double> instructions_of_library_;  // by problem
+  std::map<std::string, double> instructions_of_library_;          // by problem
+  std::string library_assembly_;                                   // of the costs below
+  std::map<std::string, std::optional<double>> costs_of_library_;  // by CPU
 };
 
 // Of the ratios of paired groups of three rounds, of which the quickest counts: the rest was

@@ -18,7 +18,7 @@ namespace halnorm_tune {
 namespace {
 
 constexpr double kTripCount = 32;
-constexpr int kIterations = 100;
+constexpr int kIterations = 20;
 constexpr double kLimit = 60;  // seconds
 
 // A file that is gone with the object.

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program.h"
 
-#include <elf.h>
-
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -29,28 +26,6 @@ void write(const std::string &file, const std::string &text) {
   std::ofstream stream(file, std::ios::binary);
   stream << text;
   if (!stream.flush()) throw std::runtime_error(file + " cannot be written");
-}
-
-// Sections of a 64-bit ELF object that take memory when it runs: code and constants.
-void weigh(const std::string &object, Built *built) {
-  const std::string file = contents(object);
-  Elf64_Ehdr header;
-  if (file.size() < sizeof header || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) {
-    throw std::runtime_error(object + " is no ELF object");
-  }
-  std::memcpy(&header, file.data(), sizeof header);
-  uint64_t digest = 14695981039346656037u;  // FNV-1a
-  for (int i = 0; i < header.e_shnum; ++i) {
-    Elf64_Shdr section;
-    std::memcpy(&section, file.data() + header.e_shoff + i * sizeof section, sizeof section);
-    if ((section.sh_flags & SHF_ALLOC) == 0 || section.sh_type != SHT_PROGBITS) continue;
-    built->bytes += static_cast<int64_t>(section.sh_size);
-    if ((section.sh_flags & SHF_EXECINSTR) == 0) continue;  // constants have the name among them
-    for (uint64_t at = 0; at < section.sh_size; ++at) {
-      digest = (digest ^ static_cast<uint8_t>(file[section.sh_offset + at])) * 1099511628211u;
-    }
-  }
-  built->digest = digest;
 }
 
 std::string launch_of(const Point &point) {
@@ -140,7 +115,7 @@ std::vector<Built> ProgramBuilder::generate(const Family &family,
     kernels[i].status = made[i].timed_out ? "timeout" : made[i].signal ? "crashed" : "illegal";
     if (!made[i].good()) continue;
     points_objects_.push_back(directory_ + "/" + kernels[i].symbol + ".o");
-    weigh(points_objects_.back(), &kernels[i]);
+    kernels[i].weight = weigh(points_objects_.back());
   }
   std::vector<Built> built;
   for (size_t i = 0; i < points.size(); ++i) {

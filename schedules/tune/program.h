@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kit.h"
+#include "object_file.h"
 #include "process.h"
 #include "rows.h"
 #include "schedule.h"
@@ -20,8 +21,7 @@ struct Built {
   std::string symbol;
   std::string trouble;  // empty: it is in the program
   std::string status;  // where there is trouble: illegal, as the generator said, crashed or timeout
-  int64_t bytes = 0;   // of code and constants
-  uint64_t digest = 0;  // of the code: points between which there is no difference have the same
+  Weight weight;       // points between which there is no difference have the same digest
 };
 
 class ProgramBuilder {

@@ -60,6 +60,12 @@ bool Row::serves(const Family &family) const {
          matches(dtype, family.dtype);
 }
 
+Settings Row::settings() const {
+  Settings settings = parse_settings(knobs);
+  settings.merge(parse_settings(launch));
+  return settings;
+}
+
 bool Row::says_the_same(const Row &other) const {
   return bounds == other.bounds && knobs == other.knobs && launch == other.launch;
 }

@@ -37,6 +37,7 @@ struct Row {
 
   bool serves(const Family &family) const;
   bool is_default() const { return provenance.rfind("the default", 0) == 0; }
+  Settings settings() const;  // knobs and launch
   // Apart from where they come from.
   bool says_the_same(const Row &other) const;
 };

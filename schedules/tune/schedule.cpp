@@ -48,9 +48,11 @@ const T &any_of(const std::vector<T> &choices, std::mt19937_64 *random) {
 
 const std::vector<Word> &words() {
   static const std::vector<Word> all = {
-#define HALNORM_KNOB(name, initial, ...) {#name, false, initial, {__VA_ARGS__}, false},
-#define HALNORM_LENGTH_KNOB(name, initial) {#name, false, initial, {initial}, true},
-#define HALNORM_LAUNCH(name, initial, ...) {#name, true, initial, {__VA_ARGS__}, false},
+#define HALNORM_KNOB(name, initial, ...) {#name, WordKind::knob, initial, {__VA_ARGS__}},
+#define HALNORM_LENGTH_KNOB(name, initial) {#name, WordKind::length_knob, initial, {initial}},
+#define HALNORM_CACHE_KNOB(name, initial, ...) \
+  {#name, WordKind::cache_knob, initial, {__VA_ARGS__}},
+#define HALNORM_LAUNCH(name, initial, ...) {#name, WordKind::launch, initial, {__VA_ARGS__}},
 #include "schedules/knobs.inc"
   };
   return all;
@@ -65,7 +67,18 @@ double Template::points() const {
 Template Template::with_lengths(const std::vector<int> &lengths) const {
   Template changed = *this;
   for (Word &word : changed.words) {
-    if (word.is_length) word.values.insert(word.values.end(), lengths.begin(), lengths.end());
+    if (word.kind == WordKind::length_knob)
+      word.values.insert(word.values.end(), lengths.begin(), lengths.end());
+  }
+  return changed;
+}
+
+Template Template::of_code(const Settings &settings) const {
+  Template changed = *this;
+  for (Word &word : changed.words) {
+    if (word.kind != WordKind::launch && word.kind != WordKind::cache_knob) continue;
+    const auto said = settings.find(word.name);
+    word.values = {said == settings.end() ? word.initial : said->second};
   }
   return changed;
 }
@@ -150,7 +163,9 @@ std::string Point::text(bool launch) const {
   std::string text;
   for (size_t i = 0; i < values_.size(); ++i) {
     const Word &word = schedule_->words[i];
-    if (word.is_launch != launch || (values_[i] == word.initial && word.name != "rows")) continue;
+    if ((word.kind == WordKind::launch) != launch ||
+        (values_[i] == word.initial && word.name != "rows"))
+      continue;
     text += (text.empty() ? "" : " ") + word.name + "=" + std::to_string(values_[i]);
   }
   return text;

@@ -11,12 +11,14 @@
 
 namespace halnorm_tune {
 
+// By which macro of knobs.inc.
+enum class WordKind { knob, length_knob, cache_knob, launch };
+
 struct Word {
   std::string name;
-  bool is_launch;  // what the runtime does, no matter of the kernel's code
-  int initial;     // where a row does not say it
+  WordKind kind;
+  int initial;  // where a row does not say it
   std::vector<int> values;
-  bool is_length;  // worth a try are the lengths of the rows at hand
 };
 
 // All there are, in the order in which rows say them.
@@ -28,6 +30,9 @@ struct Template {
 
   // The same for rows of such lengths.
   Template with_lengths(const std::vector<int> &lengths) const;
+  // With one value for launch words and cache knobs, of which a kernel's code does not tell what they
+  // are worth: that of the settings.
+  Template of_code(const std::map<std::string, int> &settings) const;
   double points() const;  // how many there are, legal or not
 };
 const Template &template_named(const std::string &name);

@@ -68,11 +68,7 @@ std::vector<std::string> Search::problems_of(size_t rung) const {
   return problems;
 }
 
-Point Search::point_of(const Row &row) const {
-  Settings settings = parse_settings(row.knobs);
-  settings.merge(parse_settings(row.launch));
-  return Point(plan_->schedule, settings);
-}
+Point Search::point_of(const Row &row) const { return Point(plan_->schedule, row.settings()); }
 
 void Search::build(const std::vector<Point> &points) {
   const auto start = std::chrono::steady_clock::now();
@@ -94,7 +90,7 @@ Outcome Search::measure(const Point &point, size_t rung) {
   if (!built.trouble.empty()) {
     return {built.status, built.trouble, {}, 0};
   }
-  if (rung == 0 && point.launch().empty() && !digests_.insert(built.digest).second) {
+  if (rung == 0 && point.launch().empty() && !digests_.insert(built.weight.digest).second) {
     return {"duplicate", "the code of an earlier point", {}, 0};
   }
   if (measurer_.options().metric == Metric::model) {
@@ -122,7 +118,7 @@ void Search::evaluate(const std::vector<Point> &points, size_t rung, const std::
       const auto start = std::chrono::steady_clock::now();
       outcome = measure(point, rung);
       outcome.seconds = seconds_since(start) + std::exchange(unlogged_, 0);
-      tried.bytes = built_.at(point).bytes;
+      tried.bytes = built_.at(point).weight.bytes;
       json line = to_json(outcome);
       line.update({{"at", spent_ + outcome.seconds},
                    {"kernel", plan_->family.name()},
@@ -131,7 +127,7 @@ void Search::evaluate(const std::vector<Point> &points, size_t rung, const std::
                    {"knobs", point.knobs()},
                    {"launch", point.launch()},
                    {"bytes", tried.bytes},
-                   {"digest", built_.at(point).digest}});
+                   {"digest", built_.at(point).weight.digest}});
       log_.append(key(point, rung), line);
     }
     spent_ += outcome.seconds;
@@ -229,7 +225,7 @@ FamilyResult Search::run(const FamilyPlan &plan, double seconds, const Progress 
   built_.clear();
   refused_ = 0;
   library_assembly_.clear();
-  const double end = spent_ + seconds;
+  const double begin = spent_, end = begin + seconds;
 
   // What there is comes first, and to the last rung: all else is measured against it.
   std::vector<Point> known = {point_of(plan.default_row)};
@@ -245,12 +241,20 @@ FamilyResult Search::run(const FamilyPlan &plan, double seconds, const Progress 
       seeds.push_back(seed);
     }
   }
-  halve(seeds, "seed");
-  // Half of the time goes to points, the rest is kept for the judge.
+  // No more points at a time than can be expected to fit, so that kernels to come have theirs.
+  const auto halve_what_fits = [&](std::vector<Point> points, const std::string &origin) {
+    const double each = (spent_ - begin) / static_cast<double>(tried_.size());
+    const double fitting = std::max(double{kThird}, (end - spent_) / each);
+    if (static_cast<double>(points.size()) > fitting) {
+      points.erase(points.begin() + static_cast<std::ptrdiff_t>(fitting), points.end());
+    }
+    halve(points, origin);
+  };
+  halve_what_fits(seeds, "seed");
   while (spent_ < end) {
     const std::vector<Point> batch = next_batch();
     if (batch.empty()) break;
-    halve(batch, "move");
+    halve_what_fits(batch, "move");
   }
   return choose();
 }

@@ -20,12 +20,28 @@ namespace {
 struct Options {
   std::string kit, target, out, log, only = ".*", machine, metric = "time", runner;
   std::string problems, dtypes = "f32 f16 bf16";
-  std::string llvm_mca = "llvm-mca-19", model_cpus = "znver3 skylake-avx512";
+  std::string llvm_mca = "llvm-mca-19", model_cpus;
   double budget = 45 * 60, limit = 20;
   int threads = 1, jobs = static_cast<int>(std::thread::hardware_concurrency());
   uint64_t seed = 1;
   bool dry_run = false;
 };
+
+// What the model is asked for, by what a Halide target begins with.
+struct Architecture {
+  const char *halide, *triple, *model_cpus;
+};
+constexpr Architecture kArchitectures[] = {
+    {"x86-64-", "x86_64", "znver3 skylake-avx512"},
+    {"arm-64-", "aarch64", "cortex-a76 neoverse-n1 neoverse-v2 apple-m1"},
+};
+
+const Architecture &architecture_of(const Target &target) {
+  for (const Architecture &architecture : kArchitectures) {
+    if (target.halide_target.rfind(architecture.halide, 0) == 0) return architecture;
+  }
+  throw std::runtime_error("the model knows no CPU of the target '" + target.name + "'");
+}
 
 std::vector<std::string> words_of(const std::string &text) {
   std::istringstream stream(text);
@@ -114,10 +130,14 @@ void tune(const Options &options) {
   const std::vector<Family> families =
       read_families(kit.source + "/generators/operations.cmake", {"f32", "f16", "bf16"});
 
-  const std::string machine = !options.machine.empty()                        ? options.machine
-                              : parse_metric(options.metric) == Metric::model ? options.model_cpus
-                              : options.runner.empty()                        ? cpu_name()
-                                                                              : options.runner;
+  const Metric metric = parse_metric(options.metric);
+  const Architecture &architecture = architecture_of(*target);
+  const std::string model_cpus =
+      options.model_cpus.empty() ? architecture.model_cpus : options.model_cpus;
+  const std::string machine = !options.machine.empty()  ? options.machine
+                              : metric == Metric::model ? model_cpus
+                              : options.runner.empty()  ? cpu_name()
+                                                        : options.runner;
   std::string starting_rows;
   for (const Row &row : rows) starting_rows += print_row(row) + "\n";
   const nlohmann::json header = {{"halnorm_tune", 1},
@@ -140,14 +160,18 @@ void tune(const Options &options) {
   }
 
   ProgramBuilder builder(kit, *target, options.log + ".work", options.jobs, options.limit);
-  const bool by_model = parse_metric(options.metric) == Metric::model;
-  const bool is_arm = target->halide_target.rfind("arm-64", 0) == 0;
-  Measurer measurer({parse_metric(options.metric), words_of(options.runner), options.target,
-                     options.threads, options.llvm_mca, words_of(options.model_cpus),
-                     is_arm ? "aarch64" : "x86_64", options.limit});
+  Measurer measurer({metric, words_of(options.runner), options.target, options.threads,
+                     options.llvm_mca, words_of(model_cpus), architecture.triple, options.limit});
   std::vector<Weighed> plan =
-      by_model ? make_model_plan(families, rows, measurer.options().model_cpus)
-               : plan_by_profile(options, kit, families, rows, &builder, &measurer, &log);
+      metric == Metric::model
+          ? make_model_plan(families, rows, measurer.options().model_cpus)
+          : plan_by_profile(options, kit, families, rows, &builder, &measurer, &log);
+  if (metric != Metric::time) {
+    for (Weighed &weighed : plan) {
+      FamilyPlan &family = weighed.plan;
+      family.schedule = family.schedule.of_code(family.default_row.settings());
+    }
+  }
   const std::regex only(options.only);
   plan.erase(std::remove_if(plan.begin(), plan.end(),
                             [&](const Weighed &weighed) {
@@ -218,9 +242,12 @@ int main(int argc, char **argv) {
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}},
                                 CLI::AsNumberWithUnit::CASE_SENSITIVE));
-  app.add_option("--metric", options.metric, "time, instructions (callgrind) or model (llvm-mca)")
+  app.add_option("--metric", options.metric,
+                 "time, instructions (of callgrind, or of a runner that is "
+                 "QEMU's) or model (llvm-mca)")
       ->check(CLI::IsMember({"time", "instructions", "model"}));
-  app.add_option("--model-cpus", options.model_cpus, "that the model is asked for");
+  app.add_option("--model-cpus", options.model_cpus,
+                 "that the model is asked for; none: some of the target's family");
   app.add_option("--llvm-mca", options.llvm_mca, "the program that the model asks");
   app.add_option("--runner", options.runner,
                  "a command that runs the program of a trial, such as 'qemu-aarch64' or a script "

@@ -11,17 +11,36 @@ from collections import namedtuple
 Instruction = namedtuple("Instruction", "address mnemonic operands")
 Function = namedtuple("Function", "name instructions")
 
+# What an instruction does with vector registers, the same for all instruction sets (x86_code.py,
+# aarch64_code.py). arithmetic: what it computes in floating point (add, mul, ...), or None. width:
+# the class of the registers that it works on (zmm, q, ...), scalar for one element. sources: the
+# numbers of vector registers and the Places that it reads. result: the register or the Place that
+# it writes, or None. copies: it moves a whole vector as it is. few: it moves one or two elements
+# between memory and a vector, and is no load for all lanes of one.
+Operation = namedtuple("Operation", "text arithmetic width sources result copies few")
+# In memory. fixed: the same in each step of the loop, as far as registers of the address tell.
+Place = namedtuple("Place", "address stack fixed")
+
+PREFETCH = re.compile(r"prefetch|prfm$")
+
 _LABEL = re.compile(r"^[0-9a-f]+ <(.+)>:$")
 _INSTRUCTION = re.compile(r"^ *([0-9a-f]+): *\t(\S+)(?:\s+(.*))?$")
-_TARGET = re.compile(r"^(?:0x)?([0-9a-f]+)(?: <.*>)?$")
+_COMMENT = re.compile(r"\s+(#|//) ")
+_TARGET = re.compile(r"(?:0x)?([0-9a-f]+)(?: <.*>)?$")
+_JUMP = re.compile(r"j|"                             # x86
+                   r"(b(\..+)?|cbn?z|tbn?z)$")       # aarch64
+_END_OF_FLOW = re.compile(r"(ret|jmp|ud2|hlt)|"      # x86; ret of both
+                          r"(b|br|brk|udf)$")        # aarch64
+_VECTOR_REGISTER = re.compile(r"%[xyz]mm|"           # x86
+                              r"\b[vqdshb][0-9]")    # aarch64
 # Prefixes that objdump prints as the first word of an instruction.
 _PREFIXES = {"rep", "repz", "repnz", "lock", "notrack", "data16"}
 
 
-def functions(objdump, path):
+def functions(objdump, path, *flags):
     """The functions of an object file."""
     text = subprocess.run(
-        [objdump, "-d", "--no-show-raw-insn", path],
+        [objdump, "-d", "--no-show-raw-insn", *flags, path],
         check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
     found = []
     for line in text.splitlines():
@@ -32,7 +51,7 @@ def functions(objdump, path):
         match = _INSTRUCTION.match(line)
         if not match or not found:
             continue
-        mnemonic, operands = match.group(2), (match.group(3) or "").split("#")[0].strip()
+        mnemonic, operands = match.group(2), _COMMENT.split(match.group(3) or "")[0]
         if mnemonic in _PREFIXES and operands:
             mnemonic, _, operands = operands.partition(" ")
         found[-1].instructions.append(
@@ -42,14 +61,14 @@ def functions(objdump, path):
 
 def branch_target(instruction):
     """Where a jump goes, as an address; None for what is no jump or has no fixed target."""
-    if not instruction.mnemonic.startswith("j"):
+    if not _JUMP.match(instruction.mnemonic):
         return None
-    match = _TARGET.match(instruction.operands)
+    match = _TARGET.match(instruction.operands.split(", ")[-1])
     return int(match.group(1), 16) if match else None
 
 
 def _ends_flow(instruction):
-    return instruction.mnemonic.startswith(("ret", "jmp", "ud2", "hlt"))
+    return _END_OF_FLOW.match(instruction.mnemonic)
 
 
 def _successors(instructions):
@@ -139,8 +158,8 @@ def innermost_loops(function):
 
     def counts(component):
         loop = code(component)
-        return any("mm" in one.operands for one in loop) or \
-            not any(one.mnemonic.startswith("prefetch") for one in loop)
+        return any(_VECTOR_REGISTER.search(one.operands) for one in loop) or \
+            not any(PREFETCH.match(one.mnemonic) for one in loop)
 
     loops = [code(component) for component in _innermost(set(range(len(blocks))), edges, counts)]
     return sorted(loops, key=lambda loop: loop[0].address)

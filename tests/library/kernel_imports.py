@@ -16,18 +16,30 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("nm", "table", "kernels"):
         parser.add_argument("--" + name, required=True)
+    parser.add_argument("--file", help="the program file, to compare with --format")
+    parser.add_argument("--format", help="what it has to say of each object")
+    parser.add_argument("--prefix", default="", help="of symbols on that system")
     options = parser.parse_args()
     paths = {}
     for kernel in checks.kernels(options.table):
         path = os.path.join(options.kernels, kernel.symbol + ".o")
         if checks.expect(os.path.exists(path), kernel.symbol + ": there is no object of it"):
             paths[path] = kernel
+    if options.file:
+        checks.need(options.file, "file", "file")
+        for path in sorted(paths):
+            _, output = checks.run(options.file, "--brief", path)
+            checks.expect(output.startswith(options.format), "%s is '%s', not '%s'"
+                          % (path, output.strip(), options.format))
     defined = set()
     for path, name, kind in checks.symbols(options.nm, sorted(paths)):
         symbol = paths[path].symbol
         checks.expect(kind != "U", "%s imports %s" % (symbol, name))
         checks.expect(kind not in "wWvV", "%s has the weak symbol %s" % (symbol, name))
         if kind == "T":
+            checks.expect(name.startswith(options.prefix), "%s exports %s, without '%s'"
+                          % (symbol, name, options.prefix))
+            name = name[len(options.prefix):]
             defined.add(name)
             checks.expect(name in (symbol, symbol + "_argv", symbol + "_metadata"),
                           "%s exports %s" % (symbol, name))

@@ -22,7 +22,7 @@ def operations(source):
 
 
 def check_templates(source):
-    listed = re.findall(r"^HALNORM_TEMPLATE\((\w+),\s+\"([^\"]*)\"\)",
+    listed = re.findall(r"^HALNORM_TEMPLATE\((\w+),\s+([^)]*)\)",
                         checks.read(os.path.join(source, "schedules", "templates.inc")),
                         flags=re.MULTILINE)
     used = set(re.findall(r"^halnorm_kernel\(\w+\s+\w+\s+(\w+)",
@@ -31,10 +31,10 @@ def check_templates(source):
     checks.expect(used == {name for name, _ in listed},
                   "operations.cmake uses the templates %s, templates.inc has %s"
                   % (sorted(used), sorted(name for name, _ in listed)))
-    words = set(re.findall(r"^HALNORM_(?:KNOB|LENGTH_KNOB|LAUNCH)\((\w+),",
+    words = set(re.findall(r"^HALNORM_(?:\w*KNOB|LAUNCH)\((\w+),",
                            checks.read(os.path.join(source, "schedules", "knobs.inc")),
                            flags=re.MULTILINE))
-    spoken = {word for _, names in listed for word in names.split()}
+    spoken = {word for _, names in listed for word in names.replace('"', " ").split()}
     checks.expect(spoken == words, "templates.inc speaks of %s, knobs.inc of %s"
                   % (sorted(spoken), sorted(words)))
 

@@ -67,32 +67,35 @@ def check_configurations(options):
         os.symlink(os.path.join(options.source, name), os.path.join(source, name))
     schedules = os.path.join(source, "schedules")
     shutil.copytree(os.path.join(options.source, "schedules"), schedules)
-    configure(options, "HALNORM_TARGETS=x86_avx2;vax_780", ["'vax_780'", "schedules/targets.txt",
-                                                            "x86_avx2", "x86_sse41"],
-              HALNORM_TARGETS="x86_avx2;vax_780")
-    file = os.path.join(schedules, "x86_sse41.sched")
+    target = options.target
+    configure(options, "HALNORM_TARGETS=vax_780",
+              ["'vax_780'", "schedules/targets.txt", "x86_avx2", "arm_neon"],
+              HALNORM_TARGETS=target + ";vax_780")
+    other = "x86_avx2" if target.startswith("arm_") else "arm_neon"
+    configure(options, "a target of another processor", ["'%s'" % other, target, "toolchain"],
+              HALNORM_TARGETS=target + ";" + other)
+    file = os.path.join(schedules, target + ".sched")
     rows = checks.read(file)
     with open(file, "w", encoding="utf-8") as out:
         out.write(rows.replace("\n", "\n* row f32 : rows=1 : streem=1 # x\n", 1))
-    configure(options, "the launch 'streem=1'", ["x86_sse41.sched", "'streem=1'", "stream=N"],
-              HALNORM_TARGETS="x86_sse41")
+    configure(options, "the launch 'streem=1'", [target + ".sched", "'streem=1'", "stream=N"],
+              HALNORM_TARGETS=target)
     for row, word in (("* rwo f32 : rows=1 : # x", "rwo"), ("* row f64 : rows=1 : # x", "f64"),
                       ("layer_norm_foward row f32 : rows=1 : # x", "layer_norm_foward"),
                       ("* row f32 : rows=1 : # a [ in the row before\n* rwo f32 : : # x", "rwo")):
         with open(file, "w", encoding="utf-8") as out:
             out.write(rows.replace("\n", "\n%s\n" % row, 1))
-        configure(options, row, ["'%s'" % word, "x86_sse41", "'make tune'"],
-                  HALNORM_TARGETS="x86_sse41")
+        configure(options, row, ["'%s'" % word, target, "'make tune'"], HALNORM_TARGETS=target)
     with open(file, "w", encoding="utf-8") as out:
         out.write(rows + "* row f32 : rows=1\n")
-    configure(options, "a malformed row", ["x86_sse41.sched:%d:" % (rows.count("\n") + 1),
-                                           "'make tune'"], HALNORM_TARGETS="x86_sse41")
+    configure(options, "a malformed row", ["%s.sched:%d:" % (target, rows.count("\n") + 1),
+                                           "'make tune'"], HALNORM_TARGETS=target)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("cmake", "generator", "make-program", "cxx", "cc", "halide", "halide-helpers",
-                 "source", "generators", "work"):
+                 "source", "generators", "target", "work"):
         parser.add_argument("--" + name, required=True)
     options = parser.parse_args()
     os.makedirs(options.work, exist_ok=True)

@@ -52,7 +52,7 @@ def check_linking(options, functions):
         return checks.expect(status == 0, "%s, by the C compiler alone:\n%s" % (what, output))
 
     def start(what, *command):
-        status, output = checks.run(*command)
+        status, output = checks.run(*options.emulator.split(), *command)
         checks.expect(status == 0, "%s ends with %d:\n%s" % (what, status, output))
 
     program = os.path.join(options.work, "every_function")
@@ -72,6 +72,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("nm", "cc", "archive", "header", "work"):
         parser.add_argument("--" + name, required=True)
+    parser.add_argument("--emulator", default="", help="what runs programs for another processor")
     options = parser.parse_args()
     functions = check_symbols(options.nm, options.archive, options.header)
     check_linking(options, functions)

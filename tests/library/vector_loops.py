@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The inner loops of kernels are vector code of the target's width, with their sums in registers.
 
-For each kernel of one x86 target, of its innermost loops:
+For each kernel of one target, of its innermost loops:
 
 Sums over dense rows (the parts row, long_row, row_totals_* and row_chunks_*):
-- one for each pass holds an accumulator for each of the 32 lanes of the row tree, as vectors as
-  wide as the target has: packed additions to registers that nothing else in the loop writes; one
-  holds those of all sums of the kernel that run together, such as d and d^2;
-- where the target has registers for it (AVX and up) no loop that only adds up stores a vector to a
-  fixed place on the stack, as it would for a sum that is not in a register;
+- one for each sweep (the knob lane_sweeps) of each pass holds an accumulator for each of its lanes
+  of the row tree, as vectors as wide as the target has: packed additions to registers that nothing
+  else in the loop writes; one holds those of all sums of the kernel that run together, such as d
+  and d^2;
+- where the target has registers for it (AVX and up, NEON) no loop that only adds up stores a
+  vector to a fixed place on the stack, as it would for a sum that is not in a register;
+- with the registers of NEON no hot loop, last passes included, loads what it could keep in one;
 - none adds scalars up from step to step;
 - a kernel with the knob prefetch prefetches;
 - the last pass of row and long_row is in vectors of that width too, its tails included;
@@ -40,95 +42,71 @@ import os
 import re
 from collections import Counter, namedtuple
 
+import aarch64_code
 import checks
 import disassembly
+import x86_code
 
-Width = namedtuple("Width", "register lanes keeps_sums")
-WIDTHS = [("avx512", Width("zmm", 16, True)), ("avx", Width("ymm", 8, True)),
-          ("sse41", Width("xmm", 4, False))]
+Width = namedtuple("Width", "register lanes keeps_sums keeps_constants operations")
+# keeps_sums: there are registers for all sums that run together; keeps_constants: for all that a
+# hot loop reads besides.
+WIDTHS = [("avx512", Width("zmm", 16, True, False, x86_code.operations)),
+          ("avx", Width("ymm", 8, True, False, x86_code.operations)),
+          ("sse41", Width("xmm", 4, False, False, x86_code.operations)),
+          ("neon", Width("q", 4, True, True, aarch64_code.operations))]
 LANES = 32  # kLanes of generators/norm_math.h
 ELEMENTS = 1  # the knob elements of schedules/cpu.h where a schedule does not give it
 
-ARITHMETIC = re.compile(r"^v?(h?add|h?sub|mul|div|sqrt|max|min)([ps])[sd]$")
-VECTOR_MOVE = re.compile(r"^v?(mov|pmov|cvtps2ph|extract)")
-WHOLE_MOVE = re.compile(r"^v?mov([au]p|dq)")
-# One or two elements between memory and a vector. movss also loads what is to be broadcast, and
-# movq four elements of 16 bits.
-FEW_ELEMENTS = re.compile(r"^v?(movs[sd]|movd|mov[lh]p[sd]|p(insr|extr)[bwdq]|(insert|extract)ps|"
-                          r"p?gather[dq](d|q|ps|pd))$")
-STACK, ELSEWHERE = r"\(%rsp\)", r"\((?!%rsp)"
+
+def loops(kernel, width, function):
+    """The innermost loops: where each is, and its operations."""
+    return [("%s: loop at %x" % (kernel.symbol, loop[0].address), width.operations(function, loop))
+            for loop in disassembly.innermost_loops(function)]
 
 
-def operands(instruction):
-    """Split at the commas that are not within an address; opmasks left out."""
-    parts = re.split(r",\s*(?![^(]*\))", instruction.operands)
-    return [re.sub(r"\s*\{.*?\}", "", part).strip() for part in parts]
-
-
-def written(instruction):
-    """The vector register that an instruction writes, as its number, or None."""
-    if re.match(r"cmp[bwlq]?$|v?p?test|v?u?comis", instruction.mnemonic):
-        return None
-    match = re.match(r"%[xyz]mm(\d+)$", operands(instruction)[-1])
-    return match and match.group(1)
-
-
-def accumulations(loop, kind):
-    """The additions of a kind (p: packed, s: scalar) to a register that only they write."""
-    writes = Counter(written(instruction) for instruction in loop)
-    found = []
-    for instruction in loop:
-        match = ARITHMETIC.match(instruction.mnemonic)
-        if not match or match.group(1) != "add" or match.group(2) != kind:
-            continue
-        *sources, result = operands(instruction)
-        if len(sources) == 1:
-            sources.append(result)  # SSE adds to its second operand
-        if result in sources and writes[written(instruction)] == 1:
-            found.append(instruction)
-    return found
+def accumulations(loop):
+    """The additions to a register that only they write."""
+    writes = Counter(one.result for one in loop)
+    return [one for one in loop
+            if one.arithmetic == "add" and one.result in one.sources and writes[one.result] == 1]
 
 
 def adds_up_in_memory(loop):
     """True if a scalar sum is kept in one place in memory from step to step."""
-    loads, stores = set(), set()
-    changing = {part.lstrip("%") for instruction in loop for part in operands(instruction)[-1:]
-                if re.match(r"%r[a-z0-9]+$", part)}
-    for instruction in loop:
-        if not re.match(r"^v?(movs[sd]|adds[sd])$", instruction.mnemonic):
-            continue
-        *sources, result = operands(instruction)
-        loads.update(part for part in sources if "(" in part)
-        if "(" in result:
-            stores.add(result)
-    return any(not changing & set(re.findall(r"%(\w+)", place)) for place in loads & stores)
+    scalar = [one for one in loop if one.width == "scalar" and one.arithmetic in (None, "add")]
+    loads = {place for one in scalar for place in one.sources}
+    return any(isinstance(one.result, disassembly.Place) and one.result.fixed
+               and one.result in loads for one in scalar)
 
 
-def vector_stores(loop, where):
-    """The stores of vectors to addresses that a pattern matches."""
-    return [instruction for instruction in loop
-            if VECTOR_MOVE.match(instruction.mnemonic)
-            and re.search(where, operands(instruction)[-1])
-            and any(re.match(r"%[xyz]mm", part) for part in operands(instruction)[:-1])]
+def stores(loop, stack):
+    """The stores of vectors to the stack, or elsewhere."""
+    return [one for one in loop
+            if isinstance(one.result, disassembly.Place) and one.result.stack == stack]
 
 
 def arithmetic(loop, width):
-    """The operations of a loop: on vectors of the width, on narrower ones, on scalars."""
+    """The arithmetic of a loop: on vectors of the width, on narrower ones, on scalars."""
     packed, narrow, scalar = Counter(), Counter(), Counter()
-    for instruction in loop:
-        match = ARITHMETIC.match(instruction.mnemonic)
-        if match:
-            kind = scalar if match.group(2) == "s" else \
-                packed if width.register in instruction.operands else narrow
-            kind[match.group(1)] += 1
+    for one in loop:
+        if one.arithmetic:
+            kind = scalar if one.width == "scalar" else \
+                packed if one.width == width.register else narrow
+            kind[one.arithmetic] += 1
     return packed, narrow, scalar
 
 
 def expect_no_moves_of_few(loop, where):
     for one in loop:
-        broadcast = one.mnemonic.endswith("movss") and "(" in operands(one)[0]
-        checks.expect(not FEW_ELEMENTS.match(one.mnemonic) or "(" not in one.operands or broadcast,
-                      "%s moves few elements: %s %s" % ((where,) + one[1:]))
+        checks.expect(not one.few, "%s moves few elements: %s" % (where, one.text))
+
+
+def expect_no_reloads(loop, where):
+    """Of what would be in a register in each step, if there were registers for all."""
+    for one in loop:
+        checks.expect(not any(isinstance(place, disassembly.Place) and place.stack and place.fixed
+                              for place in one.sources),
+                      "%s has no register for what it reads: %s" % (where, one.text))
 
 
 def sums_at_once(kernel):
@@ -138,18 +116,24 @@ def sums_at_once(kernel):
     return 1 if kernel.part.endswith("_values") else 2
 
 
+def knob(kernel, name, initial):
+    """The value of a knob of the kernel's schedule; the symbol has it where it is not initial."""
+    match = re.search(r"_%s(\d+)" % name, kernel.symbol)
+    return int(match.group(1)) if match else initial
+
+
 def check_dense_sums(kernel, width, function):
-    vectors = LANES // width.lanes
+    sweeps = knob(kernel, "lane_sweeps", 1)
+    vectors = LANES // width.lanes // sweeps
     whole_norm = kernel.part in ("row", "long_row")
-    passes = 2 if kernel.operation == "layer_norm_forward" else 1
+    passes = sweeps * (2 if kernel.operation == "layer_norm_forward" else 1)
     tensors = 1 if whole_norm or kernel.part.endswith(("_values", "_deviations")) else 2
     folds_rows = kernel.rows > 1 and not kernel.part.startswith("row_chunks")
     reductions, most_sums, last_passes = 0, 0, 0
-    for loop in disassembly.innermost_loops(function):
-        where = "%s: loop at %x" % (kernel.symbol, loop[0].address)
+    for where, loop in loops(kernel, width, function):
         packed, narrow, scalar = arithmetic(loop, width)
-        results = vector_stores(loop, ELSEWHERE)
-        sums = len([one for one in accumulations(loop, "p") if width.register in one.operands]) \
+        results = stores(loop, stack=False)
+        sums = len([one for one in accumulations(loop) if one.width == width.register]) \
             if width.keeps_sums else packed["add"]
         if packed["mul"] and results:
             last_passes += 1
@@ -158,16 +142,18 @@ def check_dense_sums(kernel, width, function):
             most_sums = max(most_sums, sums)
         if sums >= vectors or packed["mul"] and results:
             expect_no_moves_of_few(loop, where)
+            if width.keeps_constants:
+                expect_no_reloads(loop, where)
         checks.expect(not (narrow["mul"] and results) or narrow["div"] or narrow["sqrt"],
                       "%s writes results in vectors narrower than %s: %s"
                       % (where, width.register, dict(narrow)))
         # One place on the stack, in each step: what moves from step to step is a result.
         if width.keeps_sums and packed["add"] and not results:
-            spilled = vector_stores(loop, STACK)
+            spilled = [one.text for one in stores(loop, stack=True) if one.result.fixed]
             checks.expect(not spilled, "%s: sums are not kept in registers: %s"
-                          % (where, ", ".join("%s %s" % one[1:] for one in spilled)))
-        for one in accumulations(loop, "s"):
-            checks.expect(False, "%s adds up scalars: %s %s" % ((where,) + one[1:]))
+                          % (where, ", ".join(spilled)))
+        for one in accumulations(loop):
+            checks.expect(one.width != "scalar", "%s adds up scalars: %s" % (where, one.text))
         checks.expect(not (scalar["add"] and adds_up_in_memory(loop)),
                       where + " adds up scalars in memory")
         if scalar and not packed:
@@ -183,8 +169,9 @@ def check_dense_sums(kernel, width, function):
     checks.expect(most_sums >= wanted, "%s: no loop has its %d accumulators in %s: the most is %d"
                   % (kernel.symbol, wanted, width.register, most_sums))
     # Halide drops a prefetch whose area it takes for empty, with a warning that no build shows.
-    if re.search(r"_prefetch(_true|[1-9])", kernel.symbol):
-        checks.expect(any(one.mnemonic.startswith("prefetch") for one in function.instructions),
+    if knob(kernel, "prefetch", 0):
+        checks.expect(any(disassembly.PREFETCH.match(one.mnemonic)
+                          for one in function.instructions),
                       kernel.symbol + ": has the knob prefetch and no prefetch instruction")
     if whole_norm:
         checks.expect(last_passes, "%s: no loop of the last pass is %s code"
@@ -194,8 +181,7 @@ def check_dense_sums(kernel, width, function):
 def vector_loops(kernel, width, function):
     """The innermost loops with arithmetic, each of which has to be vector code throughout."""
     found = []
-    for loop in disassembly.innermost_loops(function):
-        where = "%s: loop at %x" % (kernel.symbol, loop[0].address)
+    for where, loop in loops(kernel, width, function):
         packed, narrow, scalar = arithmetic(loop, width)
         if not packed and not narrow and not scalar:
             continue
@@ -204,40 +190,37 @@ def vector_loops(kernel, width, function):
         checks.expect(not narrow, "%s has vectors narrower than %s: %s"
                       % (where, width.register, dict(narrow)))
         expect_no_moves_of_few(loop, where)
+        if width.keeps_constants:
+            expect_no_reloads(loop, where)
     return found
 
 
 def additions_to_loaded(loop, width):
     """For each vector that is stored: how many were added to what its place in memory had held, in
     registers all the while; None if the result is another."""
-    held, stored = {}, []  # held: of each register, {place in memory: additions to what was there}
+    held, stored = {}, []  # held: of each register, {address: additions to what was there}
 
-    def value(operand):
-        if "(" in operand:
-            return held.get(operand, {operand: 0})
-        return held.get(operand.lstrip("%xyzm"), {})
+    def value(source):
+        if isinstance(source, disassembly.Place):
+            return held.get(source, {source.address: 0})
+        return held.get(source, {})
 
-    for instruction in loop:
-        *sources, result = operands(instruction)
-        if vector_stores([instruction], ELSEWHERE):
-            stored.append(value(sources[-1]).get(result))
-        elif vector_stores([instruction], STACK) and not width.keeps_sums:
-            held[result] = value(sources[-1])
-        register = written(instruction)
-        if not register:
-            continue
-        if re.match(r"^v?addps$", instruction.mnemonic) and width.register in instruction.operands:
-            terms = sources if len(sources) == 2 else sources + [result]
-            held[register] = {place: additions + 1 for term in terms
-                              for place, additions in value(term).items()}
-        else:
-            held[register] = value(sources[0]) if WHOLE_MOVE.match(instruction.mnemonic) else {}
+    for one in loop:
+        if isinstance(one.result, disassembly.Place):
+            if not one.result.stack:
+                stored.append(value(one.sources[-1]).get(one.result.address))
+            elif not width.keeps_sums:
+                held[one.result] = value(one.sources[-1])
+        elif one.arithmetic == "add" and one.width == width.register:
+            held[one.result] = {address: additions + 1 for source in one.sources
+                                for address, additions in value(source).items()}
+        elif one.result:
+            held[one.result] = value(one.sources[0]) if one.copies else {}
     return stored
 
 
 def check_column_sums(kernel, width, function):
-    knob = re.search(r"_elements(\d+)", kernel.symbol)
-    wanted = [int(knob.group(1)) if knob else ELEMENTS] * sums_at_once(kernel)
+    wanted = [knob(kernel, "elements", ELEMENTS)] * sums_at_once(kernel)
     found = [additions_to_loaded(loop, width) for loop in vector_loops(kernel, width, function)]
     checks.expect(wanted in found,
                   "%s: no loop adds %s vectors of %s to its sums between a load and a store: %s"
@@ -246,7 +229,7 @@ def check_column_sums(kernel, width, function):
 
 def check_last_pass(kernel, width, function):
     main = [loop for loop in vector_loops(kernel, width, function)
-            if arithmetic(loop, width)[0]["mul"] and vector_stores(loop, ELSEWHERE)]
+            if arithmetic(loop, width)[0]["mul"] and stores(loop, stack=False)]
     checks.expect(main, "%s: no loop writes results as %s code" % (kernel.symbol, width.register))
 
 
@@ -265,7 +248,7 @@ def main():
     features = options.features.split()
     width = next((width for feature, width in WIDTHS if feature in features), None)
     if width is None:
-        print("skipped: this test reads x86 code only, not that of " + options.target)
+        print("skipped: this test cannot read the code of " + options.target)
         raise SystemExit(checks.SKIPPED)
     count = 0
     for kernel in checks.kernels(options.table):

@@ -266,5 +266,31 @@ TEST(AssemblyOf, TwoArchitecturesReadsTheSame) {
   }
 }
 
+// x21 and x25 once pointed to the stack, and come back from where other pointers were kept.
+constexpr char kPairs[] = R"(k:
+// %bb.0:                               // %entry
+	add	x21, sp, #512
+	add	x25, sp, #256
+	str	x25, [sp, #64]
+	stp	x1, x2, [sp, #72]
+	ldp	x9, x10, [sp, #64]
+	ldp	x25, x21, [sp, #72]
+.LBB0_1:                                // %"1_for_y.s0.i"
+                                        // =>This Inner Loop Header: Depth=1
+	ldr	q0, [x25], #16
+	ldr	q1, [x21], #16
+	ldr	q2, [x9], #16
+	ldr	q3, [x10], #16
+	b.ne	.LBB0_1
+// %bb.2:
+	ret
+)";
+
+TEST(AssemblyOf, PairsOfRegistersAreTwoPlacesOfTheStack) {
+  const std::vector<CodeRegion> regions = read_assembly(kPairs);
+  ASSERT_EQ(regions.size(), 2u);
+  EXPECT_EQ(regions[1].bytes_loaded, 48) << "of x25, x21 and x10, but not x9";
+}
+
 }  // namespace
 }  // namespace halnorm_tune

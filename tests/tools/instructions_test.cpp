@@ -92,7 +92,7 @@ void compare(const Line &line, int64_t instructions, const Counts &kernels) {
   for (const auto &[kernel, own] : kernels) text << "\n  " << kernel << ": " << own;
   text << (instructions > line.instructions ? "\nWhere the code was meant to change"
                                             : "\nFewer: record the gain")
-       << ": " << kUpdate << "=1 halnorm_tests --gtest_filter='Instructions.*'";
+       << ": " << kUpdate << "=1 halnorm_tools_tests --gtest_filter='Instructions.*'";
   ADD_FAILURE() << text.str();
 }
 
