@@ -7,12 +7,13 @@ VENV := .venv
 CMAKE := $(VENV)/bin/cmake
 # A Halide 21 of your own, where the package index has none for the machine: Linux on ARM.
 HALIDE ?=
-CMAKE_ON_PATH := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CMAKE)
-CONFIGURE := $(CMAKE_ON_PATH) --preset release $(if $(HALIDE),-DCMAKE_PREFIX_PATH='$(HALIDE)')
+configure = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CMAKE) --preset $(1) $(if $(HALIDE),-DCMAKE_PREFIX_PATH='$(HALIDE)')
+CONFIGURE := $(call configure,release)
 # ARM kernels on a machine of another kind are cross-built; what they are made by runs here.
 ARM_BUILD := build/arm
-CONFIGURE_ARM := $(subst --preset release,--preset arm,$(CONFIGURE))
+CONFIGURE_ARM := $(call configure,arm)
 is_arm_machine := $(filter aarch64 arm64,$(shell uname -m))
+cross_built = $(if $(is_arm_machine),,$(filter arm_%,$(1)))
 TOOLS := $(VENV)/tools-installed
 PEERS := $(VENV)/requirements-installed
 MORE_PEERS := $(VENV)/requirements-peers-installed
@@ -28,7 +29,7 @@ TUNE ?= $(wildcard build/tune/*.jsonl)
 TARGET ?= x86_avx2
 BUDGET ?=
 TUNE_FLAGS ?=
-tune_is_cross := $(if $(is_arm_machine),,$(filter arm_%,$(TARGET)))
+tune_is_cross := $(call cross_built,$(TARGET))
 TUNE_BUILD := $(if $(tune_is_cross),$(ARM_BUILD),$(BUILD))
 METRIC ?= $(if $(tune_is_cross),instructions,time)
 RUNNER ?= $(if $(tune_is_cross),qemu-aarch64)
@@ -121,7 +122,7 @@ empty :=
 space := $(empty) $(empty)
 comma := ,
 INSTALL_BUILD := build/install$(if $(TARGETS),-$(subst $(space),-,$(strip $(TARGETS))))
-is_cross := $(if $(is_arm_machine),,$(filter arm_%,$(TARGETS)))
+is_cross := $(call cross_built,$(TARGETS))
 install: $(if $(is_cross),generators,$(TOOLS))
 	@test -n '$(PREFIX)' || { echo 'make install needs PREFIX=dir, where to install to' >&2; exit 1; }
 	$(if $(is_cross),@scripts/require_packages.sh $(ARM_PACKAGES))

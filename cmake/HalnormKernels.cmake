@@ -217,8 +217,9 @@ function(halnorm_targets_of_system out)
 endfunction()
 
 # Adds the commands of the kernels of all HALNORM_TARGETS for an operating system of Halide's
-# (linux, android, osx), into `directory`, and sets kernel_objects and the tables kernel_table, target_table
-# and part_table. A third argument leaves only the schedule rows whose provenance begins with it.
+# (linux, android, osx), into `kernel_directory`, and sets kernel_objects and the tables
+# kernel_table, target_table and part_table. A third argument leaves only the schedule rows whose
+# provenance begins with it.
 function(halnorm_add_kernels system kernel_directory)
   halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
   halnorm_targets_of_system(possible_targets)
