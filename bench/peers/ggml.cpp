@@ -131,10 +131,8 @@ void halnorm_bench_append_peer(const halnorm_test::Problem &problem,
                                std::vector<halnorm_bench::Contender> *contenders) {
   using namespace halnorm_bench;
   const auto create = [&](std::string *detail) {
-    const std::string why_not = unsuitable(problem);
-    if (!why_not.empty()) throw std::runtime_error(why_not);
     *detail = std::string("graph, built for ") + instruction_set();
     return std::make_unique<GgmlSolver>(problem, tensors, threads);
   };
-  append_peer("ggml", create, contenders);
+  append_peer("ggml", unsuitable(problem), create, contenders);
 }

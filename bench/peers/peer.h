@@ -6,6 +6,7 @@
 #define HALNORM_BENCH_PEERS_PEER_H_
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,14 @@ T *data_of(const halnorm_tensor &tensor) {
   return reinterpret_cast<T *>(static_cast<char *>(tensor.data) + tensor.byte_offset);
 }
 
-// Appends the solver that `create` makes, or as the reason for its absence what `create` throws.
+// Appends the solver that `create` makes, or as the reason for its absence why it is unsuitable for
+// the problem, if it is, or what `create` throws.
 template <typename Create>
-void append_peer(const char *name, Create create, std::vector<Contender> *contenders) {
+void append_peer(const char *name, const std::string &unsuitable, Create create,
+                 std::vector<Contender> *contenders) {
   Contender contender = {Kind::peer, name, "", "", nullptr, {}};
   try {
+    if (!unsuitable.empty()) throw std::runtime_error(unsuitable);
     contender.solver = create(&contender.detail);
   } catch (const std::exception &error) {
     contender.trouble = std::string("absent: ") + error.what();

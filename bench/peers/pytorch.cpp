@@ -125,12 +125,11 @@ void halnorm_bench_append_peer(const halnorm_test::Problem &problem,
   const std::string why_not = unsuitable(problem);
   const auto append = [&](const char *name, auto make) {
     const auto create = [&](std::string *detail) {
-      if (!why_not.empty()) throw std::runtime_error(why_not);
       auto solver = make(problem, tensors, threads);
       *detail = solver->name();
       return solver;
     };
-    append_peer(name, create, contenders);
+    append_peer(name, why_not, create, contenders);
   };
   append("PyTorch", make_pytorch_operator);
   if (pytorch_has_kernel(problem)) append("PyTorch's kernel", make_pytorch_kernel);
