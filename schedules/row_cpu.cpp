@@ -111,7 +111,10 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
     func.compute_root().store_in(MemoryType::Stack).bound_storage(row, rows);
   };
 
-  for_all_rows(roles->window.values);
+  // Totals alone need the window of a row only once.
+  Func window = roles->window.values;
+  const bool totals_alone = !roles->output.defined();
+  if (!totals_alone) for_all_rows(window);
   load_window(*roles, knobs, native);
   bool first = true;
   for (Sum &sum : roles->sums) {
@@ -144,6 +147,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
     }
     sum.partial.compute_at(folded, row);
     lanes_in_registers(sum, native, *roles, knobs);
+    if (totals_alone) window.compute_at(folded, row);
     first = false;
   }
   for (Func &func : roles->between) {
