@@ -5,15 +5,18 @@
 BUILD := build/release
 VENV := .venv
 CMAKE := $(VENV)/bin/cmake
-# A Halide 21 of your own, where the package index has none for the machine: Linux on ARM.
+# A Halide 21 of your own, in place of what is installed in the system or from the package index.
 HALIDE ?=
 configure = PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(CMAKE) --preset $(1) $(if $(HALIDE),-DCMAKE_PREFIX_PATH='$(HALIDE)')
 CONFIGURE := $(call configure,release)
 # ARM kernels on a machine of another kind are cross-built; what they are made by runs here.
 ARM_BUILD := build/arm
 CONFIGURE_ARM := $(call configure,arm)
-is_arm_machine := $(filter aarch64 arm64,$(shell uname -m))
+machine := $(shell uname -m)
+is_arm_machine := $(filter aarch64 arm64,$(machine))
 cross_built = $(if $(is_arm_machine),,$(filter arm_%,$(1)))
+# The package index has no Halide for Linux on ARM (macOS says arm64, not aarch64).
+HALIDE_PACKAGES := $(if $(HALIDE),,$(if $(filter aarch64,$(machine)),libhalide21-dev))
 TOOLS := $(VENV)/tools-installed
 PEERS := $(VENV)/requirements-installed
 MORE_PEERS := $(VENV)/requirements-peers-installed
@@ -135,7 +138,9 @@ $(VENV)/bin/python:
 	@python3 -m venv $(VENV) || { echo 'python3 with venv is needed (Debian: python3-venv)' >&2; exit 1; }
 
 $(TOOLS): requirements.txt | $(VENV)/bin/python
-	@echo 'Installing halide, cmake and ninja into $(VENV)'
+	$(if $(HALIDE_PACKAGES),@scripts/require_packages.sh $(HALIDE_PACKAGES) || \
+	  { echo 'Halide 21 is needed: that package or one of your own as HALIDE=dir' >&2; exit 1; })
+	@echo 'Installing the packages of requirements.txt into $(VENV)'
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
