@@ -21,9 +21,12 @@ TOOLS := $(VENV)/tools-installed
 PEERS := $(VENV)/requirements-installed
 MORE_PEERS := $(VENV)/requirements-peers-installed
 PLOTS := $(VENV)/plots-installed
+PYTHON_TOOLS := $(VENV)/python-tools-installed
+CONFIGURE_TESTS = $(CONFIGURE) -DHALNORM_TESTS=ON -DHALNORM_PYTHON=ON -DPython_EXECUTABLE='$(CURDIR)/$(VENV)/bin/python'
 ARM_PACKAGES := g++-aarch64-linux-gnu
 ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file
-TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind
+TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind \
+  python3-dev
 THREADS ?= 1
 CACHE ?= warm
 PROBLEMS ?=
@@ -41,11 +44,13 @@ TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test test-arm test-arm-part bench report tune install generators arm-tests
+.PHONY: help demo test test-arm test-arm-part test-torch bench report tune install generators arm-tests
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
 	@echo 'make test-arm                run all tests of the ARM kernels, emulated'
+	@echo 'make test-torch              run the tests of the Python package with PyTorch, which pip gets with all'
+	@echo '                             that it needs (on x86 several GB, for its wheel is that of CUDA)'
 	@echo 'make bench [THREADS="n ..."] [CACHE=warm, cold or both] [PROBLEMS=file, name in bench/shapes or list]'
 	@echo '                             compare schedules, other libraries and what moving the same bytes costs'
 	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [METRIC=time, instructions or model]'
@@ -64,13 +69,22 @@ demo: $(TOOLS) $(PEERS)
 	$(BUILD)/examples/minilm_layer_norm examples/minilm/data 20
 	$(BUILD)/bench/halnorm_bench --quick
 
-why_skipped = @sed -n '/: Skipped$$/{n;s/^/skipped: /p;}' $(1)/Testing/Temporary/LastTest.log
-test: $(TOOLS) $(if $(is_arm_machine),,test-arm-part)
+why_skipped = @sed -n '/: Skipped$$/{n;s/^/skipped: /p;};s/^SKIPPED \[[0-9]*\] /skipped: /p' $(1)/Testing/Temporary/LastTest.log
+test: $(TOOLS) $(PYTHON_TOOLS) $(if $(is_arm_machine),,test-arm-part)
 	@scripts/require_packages.sh $(TEST_PACKAGES)
-	$(CONFIGURE) -DHALNORM_TESTS=ON
+	$(CONFIGURE_TESTS)
 	$(CMAKE) --build $(BUILD)
 	@$(BUILD)/tests/halnorm_check --targets
 	$(VENV)/bin/ctest --preset release
+	$(call why_skipped,$(BUILD))
+
+# Of the version that the benchmark compares with, there without what only CUDA needs.
+test-torch: $(TOOLS) $(PYTHON_TOOLS)
+	@scripts/require_packages.sh $(TEST_PACKAGES)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' bench/requirements-peers.txt)
+	$(CONFIGURE_TESTS)
+	$(CMAKE) --build $(BUILD) --target halnorm_python halnorm_python_stub halnorm_c_functions
+	$(VENV)/bin/ctest --preset release -R '^python_' -E pip_install
 	$(call why_skipped,$(BUILD))
 
 generators: $(TOOLS)
@@ -141,6 +155,11 @@ $(TOOLS): requirements.txt | $(VENV)/bin/python
 	$(if $(HALIDE_PACKAGES),@scripts/require_packages.sh $(HALIDE_PACKAGES) || \
 	  { echo 'Halide 21 is needed: that package or one of your own as HALIDE=dir' >&2; exit 1; })
 	@echo 'Installing the packages of requirements.txt into $(VENV)'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+$(PYTHON_TOOLS): tests/python/requirements.txt | $(VENV)/bin/python
+	@echo 'Installing nanobind, numpy and pytest into $(VENV)'
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
