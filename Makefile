@@ -24,9 +24,9 @@ PLOTS := $(VENV)/plots-installed
 PYTHON_TOOLS := $(VENV)/python-tools-installed
 CONFIGURE_TESTS = $(CONFIGURE) -DHALNORM_TESTS=ON -DHALNORM_PYTHON=ON -DPython_EXECUTABLE='$(CURDIR)/$(VENV)/bin/python'
 ARM_PACKAGES := g++-aarch64-linux-gnu
-ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file
+ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file pkg-config
 TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind \
-  python3-dev
+  pkg-config python3-dev
 THREADS ?= 1
 CACHE ?= warm
 PROBLEMS ?=
@@ -44,7 +44,8 @@ TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test test-arm test-arm-part test-torch bench report tune install generators arm-tests
+.PHONY: help demo test test-arm test-arm-part test-torch bench report tune install prefix-given install-build package \
+  generators arm-tests
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
@@ -59,7 +60,8 @@ help:
 	@echo 'make report [BENCH="a.json b.json"] [TUNE=log]'
 	@echo '                             draw what make bench and make tune wrote: build/report/report.html'
 	@echo 'make install PREFIX=dir [TARGETS="x86_avx2 ..."]'
-	@echo '                             install the library, its header and its CMake package'
+	@echo '                             install the library, its header, its CMake package and halnorm-generate'
+	@echo 'make package [TARGETS=...]   pack them into build/packages as .deb and .tar.gz'
 
 demo: $(TOOLS) $(PEERS)
 	@scripts/require_packages.sh libbenchmark-dev
@@ -140,13 +142,20 @@ space := $(empty) $(empty)
 comma := ,
 INSTALL_BUILD := build/install$(if $(TARGETS),-$(subst $(space),-,$(strip $(TARGETS))))
 is_cross := $(call cross_built,$(TARGETS))
-install: $(if $(is_cross),generators,$(TOOLS))
-	@test -n '$(PREFIX)' || { echo 'make install needs PREFIX=dir, where to install to' >&2; exit 1; }
+install-build: $(if $(is_cross),generators,$(TOOLS))
 	$(if $(is_cross),@scripts/require_packages.sh $(ARM_PACKAGES))
 	$(if $(is_cross),$(CONFIGURE_ARM),$(CONFIGURE)) -B $(INSTALL_BUILD) -DHALNORM_TESTS=OFF -DHALNORM_EXAMPLES=OFF \
-	  -DCMAKE_INSTALL_PREFIX='$(abspath $(PREFIX))' $(if $(TARGETS),-DHALNORM_TARGETS='$(subst $(space),;,$(strip $(TARGETS)))')
+	  $(if $(TARGETS),-DHALNORM_TARGETS='$(subst $(space),;,$(strip $(TARGETS)))')
 	$(CMAKE) --build $(INSTALL_BUILD)
-	$(CMAKE) --install $(INSTALL_BUILD)
+
+prefix-given:
+	@test -n '$(PREFIX)' || { echo 'make install needs PREFIX=dir, where to install to' >&2; exit 1; }
+
+install: prefix-given install-build
+	$(CMAKE) --install $(INSTALL_BUILD) --prefix '$(abspath $(PREFIX))'
+
+package: install-build
+	$(VENV)/bin/cpack --config $(INSTALL_BUILD)/CPackConfig.cmake -B build/packages
 
 $(VENV)/bin/python:
 	@python3 -m venv $(VENV) || { echo 'python3 with venv is needed (Debian: python3-venv)' >&2; exit 1; }

@@ -3,6 +3,7 @@
 
 # What a kernel may leave out: the runtime checks arguments, and no kernel calls Halide's runtime.
 set(_halnorm_kernel_features strict_float-no_asserts-no_bounds_query-no_runtime)
+set(_halnorm_dtypes f32 f16 bf16)
 
 # The rows of schedules/targets.txt into <prefix>_names and <prefix>_<name>_{triple,features,parent}.
 function(halnorm_read_targets file prefix)
@@ -68,29 +69,42 @@ function(halnorm_rows_of_target directory target prefix out)
   set(${out} "${rows}" PARENT_SCOPE)
 endfunction()
 
-# The rows that serve one kernel: each that matches, up to the first without a bound, but none whose
-# bounds an earlier one has.
-function(halnorm_rows_of_kernel rows operation part dtype out)
+# The rows that match a kernel, whatever their bounds.
+function(halnorm_rows_that_match rows operation part dtype out)
+  set(values "${operation}" "${part}" "${dtype}")
   set(matching)
-  set(bounds_before)
   foreach(row IN LISTS rows)
-    string(REGEX MATCH "^([a-z_*]+) ([a-z_*]+) ([a-z0-9*]+) ([0-9]* [0-9]*)\\|" _ "${row}")
-    set(bounds "${CMAKE_MATCH_4}")
+    string(REGEX MATCH "^([a-z_*]+) ([a-z_*]+) ([a-z0-9*]+) " _ "${row}")
     set(keys "${CMAKE_MATCH_1}" "${CMAKE_MATCH_2}" "${CMAKE_MATCH_3}")
-    set(values "${operation}" "${part}" "${dtype}")
     set(matches TRUE)
     foreach(key value IN ZIP_LISTS keys values)
       if(NOT key STREQUAL "*" AND NOT key STREQUAL value)
         set(matches FALSE)
       endif()
     endforeach()
-    if(NOT matches OR bounds IN_LIST bounds_before)
+    if(matches)
+      list(APPEND matching "${row}")
+    endif()
+  endforeach()
+  set(${out} "${matching}" PARENT_SCOPE)
+endfunction()
+
+# The rows that serve one kernel: each that matches, up to the first without a bound, but none whose
+# bounds an earlier one has.
+function(halnorm_rows_of_kernel rows operation part dtype out)
+  halnorm_rows_that_match("${rows}" "${operation}" "${part}" "${dtype}" matching)
+  set(serving)
+  set(bounds_before)
+  foreach(row IN LISTS matching)
+    string(REGEX MATCH " ([0-9]* [0-9]*)\\|" _ "${row}")
+    set(bounds "${CMAKE_MATCH_1}")
+    if(bounds IN_LIST bounds_before)
       continue()
     endif()
     list(APPEND bounds_before "${bounds}")
-    list(APPEND matching "${row}")
+    list(APPEND serving "${row}")
     if(bounds STREQUAL " ")
-      set(${out} "${matching}" PARENT_SCOPE)
+      set(${out} "${serving}" PARENT_SCOPE)
       return()
     endif()
   endforeach()
@@ -123,22 +137,29 @@ function(halnorm_schedule_suffix schedule out)
   set(${out} "${suffix}" PARENT_SCOPE)
 endfunction()
 
+# The words that make halnorm_generators compile one kernel, to <directory>/<symbol>.o.
+function(halnorm_generator_arguments symbol generator halide_target directory out)
+  set(${out} -g ${generator} -f ${symbol} -n ${symbol} -o "${directory}" -e object
+             target=${halide_target}-${_halnorm_kernel_features} ${ARGN} PARENT_SCOPE)
+endfunction()
+
 # Adds the command that compiles one kernel, unless another library of this directory has it too.
 function(halnorm_add_kernel symbol generator halide_target directory)
   get_source_file_property(known "${directory}/${symbol}.o" GENERATED)
   if(known)
     return()
   endif()
+  halnorm_generator_arguments(${symbol} ${generator} ${halide_target} "${directory}" arguments
+                              ${ARGN})
   add_custom_command(
     OUTPUT "${directory}/${symbol}.o"
-    COMMAND halnorm_generators -g ${generator} -f ${symbol} -n ${symbol} -o "${directory}"
-            -e object target=${halide_target}-${_halnorm_kernel_features} ${ARGN}
+    COMMAND halnorm_generators ${arguments}
     DEPENDS halnorm_generators
     COMMENT "Kernel ${symbol}"
     VERBATIM)
 endfunction()
 
-# Called by operations.cmake for each kernel, within halnorm_add_kernels().
+# Called by operations.cmake for each kernel, within halnorm_add_kernel_objects().
 function(halnorm_kernel operation part template generator)
   foreach(dtype IN LISTS dtypes)
     halnorm_rows_of_kernel("${rows}" ${operation} ${part} ${dtype} kernel_rows)
@@ -198,6 +219,9 @@ function(halnorm_halide_system architecture system)
   endif()
   if(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
     set(${system} osx PARENT_SCOPE)
+  elseif(CMAKE_SYSTEM_NAME STREQUAL "Generic")
+    # Kernels call no system: firmware takes objects in the form of Linux.
+    set(${system} linux PARENT_SCOPE)
   else()
     string(TOLOWER "${CMAKE_SYSTEM_NAME}" name)
     set(${system} ${name} PARENT_SCOPE)
@@ -206,7 +230,8 @@ endfunction()
 
 # The targets whose kernels this build can be of, in the order of the list.
 function(halnorm_targets_of_system out)
-  halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
+  cmake_path(GET CMAKE_CURRENT_FUNCTION_LIST_DIR PARENT_PATH source)
+  halnorm_read_targets("${source}/schedules/targets.txt" target)
   halnorm_halide_system(architecture system)
   foreach(target IN LISTS target_names)
     if(target_${target}_triple MATCHES "^${architecture}-")
@@ -220,7 +245,7 @@ endfunction()
 # (linux, android, osx), into `kernel_directory`, and sets kernel_objects and the tables
 # kernel_table, target_table and part_table. A third argument leaves only the schedule rows whose
 # provenance begins with it.
-function(halnorm_add_kernels system kernel_directory)
+function(halnorm_add_kernel_objects system kernel_directory)
   halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
   halnorm_targets_of_system(possible_targets)
   foreach(target IN LISTS HALNORM_TARGETS)
@@ -233,7 +258,7 @@ function(halnorm_add_kernels system kernel_directory)
                           "build for it with a toolchain file, such as those of cmake/")
     endif()
   endforeach()
-  set(dtypes f32 f16 bf16)
+  set(dtypes ${_halnorm_dtypes})
   file(MAKE_DIRECTORY "${kernel_directory}")
   set(operations "${PROJECT_SOURCE_DIR}/generators/operations.cmake")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${operations}")
@@ -265,15 +290,38 @@ function(halnorm_add_kernels system kernel_directory)
   endforeach()
 endfunction()
 
-# Adds the target <name>_library, which makes lib<name>.a of the objects of `runtime` and of the
-# kernels of all HALNORM_TARGETS, as one object that exports halnorm_* and nothing else. A third
-# argument leaves only the schedule rows whose provenance begins with it. The tables of the kernels
-# are in the folder <name>.
+# Links the objects of a library into one, which exports what `exported` says (names for objcopy,
+# which may begin with "!") and nothing else: another Halide can live in the same process.
+function(halnorm_link_objects linked objects)
+  list(TRANSFORM ARGN PREPEND "--keep-global-symbol=" OUTPUT_VARIABLE exported)
+  add_custom_command(
+    OUTPUT "${linked}"
+    COMMAND "${CMAKE_LINKER}" -r -o "${linked}" ${objects}
+    COMMAND "${CMAKE_OBJCOPY}" --wildcard ${exported} "${linked}"
+    DEPENDS ${objects}
+    COMMAND_EXPAND_LISTS
+    COMMENT "Object ${linked}"
+    VERBATIM)
+endfunction()
+
+# What a library of ours needs besides: of its compiler that of C, of libraries those of C.
+function(halnorm_set_up_library name)
+  find_package(Threads REQUIRED)
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE C)
+  target_include_directories(${name} INTERFACE
+    $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${name} PRIVATE Threads::Threads m ${CMAKE_DL_LIBS})
+endfunction()
+
+# Adds the static library <name> of the objects of `runtime` and of the kernels of all
+# HALNORM_TARGETS, and, as the target <name>_dynamic, the same as a shared one, which does not
+# export the kernels. A third argument leaves only the schedule rows whose provenance begins with
+# it. The tables of the kernels are in the folder <name>.
 function(halnorm_add_library name runtime)
   set(table_directory "${CMAKE_CURRENT_BINARY_DIR}/${name}")
   file(MAKE_DIRECTORY "${table_directory}")
   halnorm_halide_system(architecture system)
-  halnorm_add_kernels(${system} "${CMAKE_CURRENT_BINARY_DIR}/kernels" ${ARGN})
+  halnorm_add_kernel_objects(${system} "${CMAKE_CURRENT_BINARY_DIR}/kernels" ${ARGN})
   foreach(table IN ITEMS part kernel target)
     file(CONFIGURE OUTPUT "${table_directory}/${table}_table.inc" CONTENT "${${table}_table}")
   endforeach()
@@ -282,28 +330,19 @@ function(halnorm_add_library name runtime)
   target_compile_options(${name}_dispatch PRIVATE
     $<TARGET_PROPERTY:${runtime},COMPILE_OPTIONS>)
   target_include_directories(${name}_dispatch PRIVATE "${table_directory}" "${PROJECT_SOURCE_DIR}")
-  set(object "${table_directory}/${name}.o")
-  set(archive "${CMAKE_CURRENT_BINARY_DIR}/lib${name}.a")
   set(objects $<TARGET_OBJECTS:${runtime}> $<TARGET_OBJECTS:${name}_dispatch> ${kernel_objects})
-  add_custom_command(
-    OUTPUT "${archive}"
-    COMMAND "${CMAKE_LINKER}" -r -o "${object}" ${objects}
-    COMMAND "${CMAKE_OBJCOPY}" --wildcard "--keep-global-symbol=halnorm_*" "${object}"
-    COMMAND "${CMAKE_COMMAND}" -E rm -f "${archive}"
-    COMMAND "${CMAKE_AR}" qcs "${archive}" "${object}"
-    DEPENDS ${objects}
-    COMMAND_EXPAND_LISTS
-    COMMENT "Library lib${name}.a"
-    VERBATIM)
-  add_custom_target(${name}_library ALL DEPENDS "${archive}")
-
-  find_package(Threads REQUIRED)
-  add_library(${name} STATIC IMPORTED GLOBAL)
-  set_target_properties(${name} PROPERTIES
-    IMPORTED_LOCATION "${archive}"
-    INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_SOURCE_DIR}"
-    INTERFACE_LINK_LIBRARIES "Threads::Threads;m;${CMAKE_DL_LIBS}")
-  add_dependencies(${name} ${name}_library)
+  halnorm_link_objects("${table_directory}/${name}.o" "${objects}" "halnorm_*")
+  add_library(${name} STATIC "${table_directory}/${name}.o")
+  halnorm_set_up_library(${name})
+  if(BUILD_SHARED_LIBS)
+    # The names of kernels have two underscores before the target's.
+    halnorm_link_objects("${table_directory}/${name}_dynamic.o" "${objects}" "!halnorm_*__*"
+                         "halnorm_*")
+    add_library(${name}_dynamic SHARED "${table_directory}/${name}_dynamic.o")
+    halnorm_set_up_library(${name}_dynamic)
+    set_target_properties(${name}_dynamic PROPERTIES OUTPUT_NAME ${name} EXPORT_NAME ${name}
+      VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  endif()
 endfunction()
 
 # Adds the command that makes Halide's own runtime, for programs that hold it beside halnorm, and

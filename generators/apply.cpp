@@ -35,7 +35,7 @@ class ApplyGenerator : public StorageGenerator<T> {
     }
     Func values("values");
     values(i, row) = Tuple(values_of_element);
-    const Expr n = output->dim(0).extent();
+    const Expr n = this->length(output->dim(0).extent());
     this->define_rows(output, values, window_of(values, n, this->vars_), n, result);
   }
   vector<Expr> place() const {

@@ -2,7 +2,8 @@
 // Layer normalization, forward (Ba, Kiros, Hinton, "Layer Normalization", 2016, eq. 3 and 4):
 //   mean = sum(x) / n, variance = sum((x - mean)^2) / n, rstd = 1 / sqrt(variance + eps),
 //   y = (x - mean) * rstd * gamma + beta.
-// The mean of f32 rows is kept as high + low, see layer_moments().
+// The mean of f32 rows is kept as high + low, see layer_moments(). Instance normalization of rows
+// that are a run of a channel differs in where gamma and beta are alone.
 #include "norm_generator.h"
 
 namespace halnorm {
@@ -14,6 +15,7 @@ using Halide::Tuple;
 
 class LayerNormForward : public NormGenerator<LayerNormForward> {
  public:
+  Halide::GeneratorParam<bool> gamma_along_rows{"gamma_along_rows", true};
   Input<Halide::Buffer<>> x{"x", 2};
   Input<Halide::Buffer<float, 1>> gamma{"gamma"}, beta{"beta"};
   Input<float> eps{"eps"};
@@ -43,15 +45,21 @@ class LayerNormForward : public NormGenerator<LayerNormForward> {
         Tuple(high(row), moments.low, high(row) + moments.low, 1.0f / sqrt(moments.variance + eps));
 
     const Func s = statistics;
-    define_output(&y, value, [&](const Expr &v, const Expr &at) {
+    define_output(&y, value, [&](const Expr &v, const Expr &i) {
+      const Expr at = gamma_along_rows ? i : Expr(row);
       return layer_normalized(v, s(row)[0], s(row)[1], s(row)[3], gamma(at), beta(at), corrected());
     });
   }
 
   void schedule() {
     schedule_norm(&x, &y, statistics);
-    one_per_element(&gamma);
-    one_per_element(&beta);
+    for (auto *parameter : {&gamma, &beta}) {
+      if (gamma_along_rows) {
+        one_per_element(parameter);
+      } else {
+        make_dense(parameter);
+      }
+    }
   }
 };
 

@@ -23,6 +23,8 @@ class StorageGenerator : public Halide::Generator<T> {
       "storage",
       Storage::f32,
       {{"f32", Storage::f32}, {"f16", Storage::f16}, {"bf16", Storage::bf16}}};
+  // Elements of each row, where they are known; 0 where not.
+  Halide::GeneratorParam<int> n{"n", 0};
   Knobs knobs;
 
  protected:
@@ -31,6 +33,10 @@ class StorageGenerator : public Halide::Generator<T> {
   }
   Halide::Expr narrowed(const Halide::Expr &value) const {
     return narrow(value, storage, this->get_target());
+  }
+  // The length of dense rows, whose buffer has this extent.
+  Halide::Expr length(const Halide::Expr &extent) const {
+    return n > 0 ? Halide::Expr(static_cast<int>(n)) : extent;
   }
   // A 16-bit format cannot express a deviation so small against its mean that it needs correction.
   bool corrected() const { return storage == Storage::f32; }
@@ -97,7 +103,7 @@ class NormGenerator : public StorageGenerator<T> {
     const Halide::Var i = this->vars_.i, row = this->vars_.row;
     Halide::Func value("value");
     value(i, row) = this->widened(x(i, row));
-    n_ = x.dim(0).extent();
+    n_ = this->length(x.dim(0).extent());
     summation_ = std::make_unique<Summation>(tree, value, n_, this->vars_);
     return value;
   }

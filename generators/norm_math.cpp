@@ -145,7 +145,10 @@ Values values_of(const Func &func, const vector<Expr> &at) {
 Window window_of(const Func &values, const Expr &n, const Vars &vars) {
   Window window;
   window.values = Func("window");
-  window.lanes = RDom(0, kLanes, 0, select(n % kLanes == 0, 0, 1), "window_lanes");
+  // A row that is known to be shorter has no elements for the first lanes.
+  const auto known = Halide::Internal::as_const_int(n);
+  const int first = known && *known < kLanes ? kLanes - static_cast<int>(*known) : 0;
+  window.lanes = RDom(first, kLanes - first, 0, select(n % kLanes == 0, 0, 1), "window_lanes");
   const Expr w = window.lanes.x;
   window.lanes.where(w >= kLanes - n);
   const Values last = values_of(values, {n - kLanes + w, vars.row});

@@ -125,7 +125,7 @@ class RowTotals : public SumsGenerator<RowTotals> {
   }
 
   void generate() {
-    const Summation summation(Tree::one_chunk, values(false), x().dim(0).extent(), vars_);
+    const Summation summation(Tree::one_chunk, values(false), length(x().dim(0).extent()), vars_);
     const Sum sum = summation.sum("sum", [&](const Values &v) { return terms(v); });
     vector<Expr> totals;
     for (const Expr &total : values_of(sum.total, {vars_.row})) {
@@ -134,7 +134,7 @@ class RowTotals : public SumsGenerator<RowTotals> {
     (*totals_)(vars_.row) = Tuple(totals);
     roles_.vars = vars_;
     roles_.window = summation.window();
-    roles_.n = x().dim(0).extent();
+    roles_.n = length(x().dim(0).extent());
     roles_.sums = {sum};
     roles_.statistics = *totals_;
   }
@@ -162,13 +162,13 @@ class RowChunks : public SumsGenerator<RowChunks> {
   }
 
   void generate() {
-    const Summation summation(Tree::many_chunks, values(false), x().dim(0).extent(), vars_);
+    const Summation summation(Tree::many_chunks, values(false), length(x().dim(0).extent()), vars_);
     const Sum sum = summation.chunk_sums("sum", [&](const Values &v) { return terms(v); });
     (*chunks_)(vars_.lane, vars_.part, vars_.row) =
         Tuple(values_of(sum.partial, {vars_.lane, vars_.part, vars_.row}));
     roles_.vars = vars_;
     roles_.window = summation.window();
-    roles_.n = x().dim(0).extent();
+    roles_.n = length(x().dim(0).extent());
     roles_.sums = {sum};
     roles_.output = *chunks_;
   }

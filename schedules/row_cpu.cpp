@@ -23,6 +23,10 @@ constexpr int kMostGroupsInARow = 8;
 
 void unroll_known_groups(Halide::Stage loop, const RVar &groups, const Roles &roles,
                          const Knobs &knobs) {
+  if (const auto n = Halide::Internal::as_const_int(roles.n)) {
+    if (*n >= kLanes && *n / kLanes <= kMostGroupsInARow) loop.unroll(groups);
+    return;
+  }
   if (knobs.exact < kLanes) return;
   Halide::Stage of_known_rows = loop.specialize(roles.n == knobs.exact);
   if (knobs.exact / kLanes <= kMostGroupsInARow) of_known_rows.unroll(groups);
@@ -83,8 +87,12 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
       .reorder(pass.groups.x, step, side_by_side, pass.groups.y, row)
       .vectorize(pass.groups.x)
       .unroll(step)
-      .unroll(side_by_side)
-      .partition(pass.groups.y, Halide::Partition::Always);
+      .unroll(side_by_side);
+  // The last group is another, unless the row is known to have none such.
+  const auto n = Halide::Internal::as_const_int(roles->n);
+  if (!n || (*n > kLanes && *n % kLanes != 0)) {
+    groups.partition(pass.groups.y, Halide::Partition::Always);
+  }
   for (const Halide::ImageParam &input : roles->inputs) {
     if (knobs.prefetch == 0) break;
     groups.prefetch(input, step, row, rows / last_rows, Halide::PrefetchBoundStrategy::NonFaulting);

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+# `cpack` makes a .deb and a .tar.gz of each component.
+set(CPACK_GENERATOR DEB TGZ)
+set(CPACK_PACKAGE_CONTACT "the halnorm authors")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+set(CPACK_COMPONENTS_ALL library)
+if(HALNORM_GENERATORS)
+  message(STATUS "The generator of another build is not packaged: build without HALNORM_GENERATORS")
+else()
+  list(APPEND CPACK_COMPONENTS_ALL generator)
+endif()
+set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION libdevel)
+if(CMAKE_CROSSCOMPILING AND CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
+endif()
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME libhalnorm-dev)
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_DEPENDS libc6)
+# The shared library says itself which version of libc6 it needs.
+set(CPACK_DEBIAN_LIBRARY_PACKAGE_SHLIBDEPS ${BUILD_SHARED_LIBS})
+set(CPACK_DEBIAN_GENERATOR_PACKAGE_NAME halnorm-generator)
+set(CPACK_DEBIAN_GENERATOR_PACKAGE_DEPENDS
+    "libhalnorm-dev (= ${PROJECT_VERSION}), libc6, libgcc-s1, libstdc++6, cmake (>= 3.25)")
+set(CPACK_DEBIAN_GENERATOR_PACKAGE_RECOMMENDS python3-pip)
+include(CPack)
