@@ -85,6 +85,8 @@ function(halnorm_generate)
   set(option_all-schedules FALSE)
   halnorm_read_options()
   halnorm_read_targets("${_halnorm_data}/schedules/targets.txt" target)
+  # Functions of one length run on CPUs.
+  list(FILTER target_names EXCLUDE REGEX "^cuda_")
   set(possible_targets ${target_names})
   if(option_help)
     halnorm_print_help()

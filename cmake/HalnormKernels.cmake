@@ -137,6 +137,12 @@ function(halnorm_schedule_suffix schedule out)
   set(${out} "${suffix}" PARENT_SCOPE)
 endfunction()
 
+# Sets `out` to "cuda" for a target of that family, else to nothing.
+function(halnorm_is_for_cuda halide_target out)
+  string(REGEX MATCH "-(cuda)-" _ ${halide_target})
+  set(${out} "${CMAKE_MATCH_1}" PARENT_SCOPE)
+endfunction()
+
 # The words that make halnorm_generators compile one kernel, to <directory>/<symbol>.o.
 function(halnorm_generator_arguments symbol generator halide_target directory out)
   set(${out} -g ${generator} -f ${symbol} -n ${symbol} -o "${directory}" -e object
@@ -149,18 +155,34 @@ function(halnorm_add_kernel symbol generator halide_target directory)
   if(known)
     return()
   endif()
+  # Sums and products of strict_float are not contracted but in PTX, unless LLVM is told.
+  halnorm_is_for_cuda(${halide_target} contraction)
+  string(REPLACE "cuda" "-nvptx-fma-level=0" contraction "${contraction}")
   halnorm_generator_arguments(${symbol} ${generator} ${halide_target} "${directory}" arguments
                               ${ARGN})
   add_custom_command(
     OUTPUT "${directory}/${symbol}.o"
-    COMMAND halnorm_generators ${arguments}
+    COMMAND "${CMAKE_COMMAND}" -E env HL_LLVM_ARGS=${contraction}
+            $<TARGET_FILE:halnorm_generators> ${arguments}
     DEPENDS halnorm_generators
     COMMENT "Kernel ${symbol}"
     VERBATIM)
 endfunction()
 
-# Called by operations.cmake for each kernel, within halnorm_add_kernel_objects().
+# Called by operations.cmake for each kernel, within halnorm_add_kernel_objects(). A target has the
+# kernels of its family: templates for CUDA are named so.
 function(halnorm_kernel operation part template generator)
+  if(NOT part IN_LIST parts)
+    list(APPEND parts ${part})
+    set(parts "${parts}" PARENT_SCOPE)
+  endif()
+  set(schedule_words ${schedule_words} ${operation} ${part})
+  set(schedule_words "${schedule_words}" PARENT_SCOPE)
+  halnorm_is_for_cuda(${halide_target} target_is_for_cuda)
+  string(REGEX MATCH "^cuda" template_is_for_cuda ${template})
+  if(NOT "${target_is_for_cuda}" STREQUAL "${template_is_for_cuda}")
+    return()
+  endif()
   foreach(dtype IN LISTS dtypes)
     halnorm_rows_of_kernel("${rows}" ${operation} ${part} ${dtype} kernel_rows)
     foreach(row IN LISTS kernel_rows)
@@ -199,11 +221,6 @@ function(halnorm_kernel operation part template generator)
                                  "${target_number}, ${longest}, ${fewest_bytes}, ${most_rows}, ${launch})\n")
     endforeach()
   endforeach()
-  if(NOT part IN_LIST parts)
-    list(APPEND parts ${part})
-    set(parts "${parts}" PARENT_SCOPE)
-  endif()
-  set(schedule_words ${schedule_words} ${operation} ${part} PARENT_SCOPE)
   set(kernel_objects "${kernel_objects}" PARENT_SCOPE)
   set(kernel_table "${kernel_table}" PARENT_SCOPE)
 endfunction()
@@ -234,7 +251,7 @@ function(halnorm_targets_of_system out)
   halnorm_read_targets("${source}/schedules/targets.txt" target)
   halnorm_halide_system(architecture system)
   foreach(target IN LISTS target_names)
-    if(target_${target}_triple MATCHES "^${architecture}-")
+    if(target_${target}_triple MATCHES "^(${architecture}|host)-")
       list(APPEND targets ${target})
     endif()
   endforeach()
@@ -248,6 +265,7 @@ endfunction()
 function(halnorm_add_kernel_objects system kernel_directory)
   halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
   halnorm_targets_of_system(possible_targets)
+  halnorm_halide_system(architecture _)
   foreach(target IN LISTS HALNORM_TARGETS)
     if(NOT target IN_LIST target_names)
       message(FATAL_ERROR "HALNORM_TARGETS: '${target}' is not in schedules/targets.txt, "
@@ -267,7 +285,8 @@ function(halnorm_add_kernel_objects system kernel_directory)
     if(NOT target IN_LIST HALNORM_TARGETS)
       continue()
     endif()
-    string(REPLACE "-linux" "-${system}" halide_target "${target_${target}_triple}")
+    string(REGEX REPLACE "^host-" "${architecture}-${system}-" halide_target "${target_${target}_triple}")
+    string(REPLACE "-linux" "-${system}" halide_target "${halide_target}")
     halnorm_rows_of_target("${PROJECT_SOURCE_DIR}/schedules" ${target} target rows ${ARGN})
     set(schedule_words * ${dtypes})
     include("${operations}")
@@ -290,10 +309,19 @@ function(halnorm_add_kernel_objects system kernel_directory)
   endforeach()
 endfunction()
 
+# What kernels for CUDA call (runtime/cuda_launch.cpp). In the library these have other names, so that
+# they never meet those of a Halide in the same process.
+set(_halnorm_cuda_imports halide_copy_to_device halide_cuda_device_interface
+    halide_cuda_finalize_kernels halide_cuda_initialize_kernels halide_cuda_run)
+
 # Links the objects of a library into one, which exports what `exported` says (names for objcopy,
 # which may begin with "!") and nothing else: another Halide can live in the same process.
 function(halnorm_link_objects linked objects)
   list(TRANSFORM ARGN PREPEND "--keep-global-symbol=" OUTPUT_VARIABLE exported)
+  foreach(symbol IN LISTS _halnorm_cuda_imports)
+    string(REGEX REPLACE "^halide_" "launch_" own ${symbol})
+    list(APPEND exported --redefine-sym ${symbol}=${own})
+  endforeach()
   add_custom_command(
     OUTPUT "${linked}"
     COMMAND "${CMAKE_LINKER}" -r -o "${linked}" ${objects}

@@ -15,7 +15,7 @@ using Halide::Tuple;
 using std::vector;
 
 template <typename T>
-class ApplyGenerator : public StorageGenerator<T> {
+class ApplyGenerator : public CpuGenerator<T> {
  public:
   // Rows are neighbours in memory; else the elements of a row are.
   Halide::GeneratorParam<bool> columns{"columns", false};
@@ -116,7 +116,7 @@ class ApplyBackward : public ApplyGenerator<ApplyBackward> {
 
 // gamma or beta in f32, with what is to be added to it: 1 where gamma is stored as gamma - 1, else
 // -0, which changes nothing.
-class Parameter : public StorageGenerator<Parameter> {
+class Parameter : public CpuGenerator<Parameter> {
  public:
   Input<Halide::Buffer<>> stored{"stored", 1};
   Input<float> offset{"offset"};
@@ -138,7 +138,7 @@ class Parameter : public StorageGenerator<Parameter> {
 };
 
 // dgamma or dbeta as it is stored.
-class ParameterGradient : public StorageGenerator<ParameterGradient> {
+class ParameterGradient : public CpuGenerator<ParameterGradient> {
  public:
   Input<Halide::Buffer<float, 1>> gradient{"gradient"};
   Output<Halide::Buffer<>> stored{"stored", 1};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What generators have in common: storage, rows that are written without masks, and, for whole
-// norms, a tensor of dense rows that goes in and comes out normalized beside a few statistics.
+// What the generators of CPU kernels have in common: rows that are written without masks and, for
+// whole norms, a tensor of dense rows that goes in and comes out normalized beside a few
+// statistics.
 #ifndef HALNORM_GENERATORS_NORM_GENERATOR_H_
 #define HALNORM_GENERATORS_NORM_GENERATOR_H_
 
@@ -13,33 +14,22 @@
 #include "norm_math.h"
 #include "roles.h"
 #include "schedules/cpu.h"
+#include "storage_generator.h"
 
 namespace halnorm {
 
 template <typename T>
-class StorageGenerator : public Halide::Generator<T> {
+class CpuGenerator : public StorageGenerator<T> {
  public:
-  Halide::GeneratorParam<Storage> storage{
-      "storage",
-      Storage::f32,
-      {{"f32", Storage::f32}, {"f16", Storage::f16}, {"bf16", Storage::bf16}}};
   // Elements of each row, where they are known; 0 where not.
   Halide::GeneratorParam<int> n{"n", 0};
   Knobs knobs;
 
  protected:
-  Halide::Expr widened(const Halide::Expr &stored) const {
-    return widen(stored, storage, this->get_target());
-  }
-  Halide::Expr narrowed(const Halide::Expr &value) const {
-    return narrow(value, storage, this->get_target());
-  }
   // The length of dense rows, whose buffer has this extent.
   Halide::Expr length(const Halide::Expr &extent) const {
     return n > 0 ? Halide::Expr(static_cast<int>(n)) : extent;
   }
-  // A 16-bit format cannot express a deviation so small against its mean that it needs correction.
-  bool corrected() const { return storage == Storage::f32; }
 
   // Writes dense rows: element i becomes result(values(i, row), i). Groups of kLanes elements in
   // order; what is no whole group is written as the last kLanes elements of the row, whose values
@@ -62,8 +52,8 @@ class StorageGenerator : public Halide::Generator<T> {
     const Values of_window = values_of(window.values, {lane, row});
     for (size_t k = 0; k < v.size(); k++) v[k] = Halide::select(whole, v[k], of_window[k]);
     (*output)(i, row) = Halide::undef(output->type());
-    (*output)(element, row) = narrowed(result(v, element));
-    (*output)(pass.few, row) = narrowed(result(values_of(values, {pass.few, row}), pass.few));
+    (*output)(element, row) = this->narrowed(result(v, element));
+    (*output)(pass.few, row) = this->narrowed(result(values_of(values, {pass.few, row}), pass.few));
     roles_.window = window;
     roles_.output = *output;
     roles_.n = n;
@@ -89,7 +79,7 @@ inline std::vector<Halide::OutputImageParam> make_outputs_dense(const Halide::Fu
 }
 
 template <typename T>
-class NormGenerator : public StorageGenerator<T> {
+class NormGenerator : public CpuGenerator<T> {
  public:
   Halide::GeneratorParam<Tree> tree{
       "tree",

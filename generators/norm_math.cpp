@@ -20,7 +20,7 @@ namespace {
 
 bool converts_f16_in_hardware(const Target &target) {
   return target.has_feature(Target::F16C) || target.has_feature(Target::AVX512_Skylake) ||
-         target.has_feature(Target::ARMFp16);
+         target.has_feature(Target::ARMFp16) || target.has_feature(Target::CUDA);
 }
 
 Expr widen_f16_in_integers(const Expr &stored) {
@@ -53,7 +53,9 @@ Expr narrow_to_f16_in_integers(const Expr &value) {
 Expr narrow_to_bf16(const Expr &value) {
   const Expr bits = reinterpret<uint32_t>(value);
   const Expr half = 0x7fff + ((bits >> 16) & 1);
-  return cast<uint16_t>((bits + select(is_nan(value), cast<uint32_t>(0), half)) >> 16);
+  // Not is_nan(), which compilers for CUDA may take to be false.
+  const Expr is_a_nan = (bits & 0x7fffffff) > 0x7f800000;
+  return cast<uint16_t>((bits + select(is_a_nan, cast<uint32_t>(0), half)) >> 16);
 }
 
 Tuple map_values(const Func &func, const vector<vector<Expr>> &places,

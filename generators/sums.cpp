@@ -4,6 +4,7 @@
 // it lies another: along dense rows (RowTotals, RowChunks) or across rows that are neighbours
 // (ColumnSums). The runtime turns totals into statistics (runtime/statistics.h).
 #include "norm_generator.h"
+#include "summands.h"
 
 namespace halnorm {
 
@@ -15,28 +16,10 @@ using Halide::RDom;
 using Halide::Tuple;
 using std::vector;
 
-enum class Summands {
-  values,      // x
-  deviations,  // d * d and d, d = x - center of the row
-  // g and g * d, d = x - mean of the row; times its rstd, which the runtime sees to, the latter is
-  // g * xhat. With g = dy these are also the terms of dbeta and dgamma.
-  gradients,           // g = dy
-  weighted_gradients,  // g = dy * gamma of the element
-  // dy and dy * xhat, xhat = (x - mean) * rstd of the element.
-  parameter_gradients,
-};
-
 template <typename T>
-class SumsGenerator : public StorageGenerator<T> {
+class SumsGenerator : public CpuGenerator<T> {
  public:
-  Halide::GeneratorParam<Summands> summands{
-      "summands",
-      Summands::values,
-      {{"values", Summands::values},
-       {"deviations", Summands::deviations},
-       {"gradients", Summands::gradients},
-       {"weighted_gradients", Summands::weighted_gradients},
-       {"parameter_gradients", Summands::parameter_gradients}}};
+  Halide::GeneratorParam<Summands> summands{"summands", Summands::values, summands_by_name()};
 
  protected:
   using Tensor = Halide::GeneratorInput<Halide::Buffer<>>;
@@ -186,7 +169,7 @@ class RowChunks : public SumsGenerator<RowChunks> {
 };
 
 // Totals of long rows from one sum of their chunks.
-class RowFold : public StorageGenerator<RowFold> {
+class RowFold : public CpuGenerator<RowFold> {
  public:
   Input<Halide::Buffer<float, 3>> chunks{"chunks"};  // (lane, chunk, row)
   Output<Halide::Buffer<double, 1>> totals{"totals"};

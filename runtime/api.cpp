@@ -45,8 +45,8 @@ halnorm_status check_axis(const View &x, int32_t *axis) {
   const View &x = *operands.x;
   if (halnorm_status status = check_settings(operation, context, x, settings)) return status;
   if (x.element_count == 0) {
-    write_results_of_nothing(*operands.mean, *operands.rstd, *operands.dgamma, *operands.dbeta);
-    return HALNORM_OK;
+    return write_results_of_nothing(context, *operands.mean, *operands.rstd, *operands.dgamma,
+                                    *operands.dbeta);
   }
   if (!wants_results(operands)) return HALNORM_OK;
 

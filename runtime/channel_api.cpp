@@ -85,8 +85,8 @@ halnorm_status run(Operation operation, const halnorm_context *context, const Op
   const View &x = *operands.x;
   if (halnorm_status status = check_settings(operation, context, x, settings)) return status;
   if (x.element_count == 0) {
-    write_results_of_nothing(*operands.mean, *operands.rstd, *operands.dgamma, *operands.dbeta);
-    return HALNORM_OK;
+    return write_results_of_nothing(context, *operands.mean, *operands.rstd, *operands.dgamma,
+                                    *operands.dbeta);
   }
   if (!wants_results(operands)) return HALNORM_OK;
 

@@ -8,6 +8,7 @@
 
 #include <atomic>
 
+#include "cuda_launch.h"
 #include "dispatch.h"
 #include "errors.h"
 #include "targets.h"
@@ -17,12 +18,12 @@ namespace {
 
 constexpr char kVariable[] = "HALNORM_TARGET";
 
-// What a context without a target of its own gets: a target, or one of these.
+// What a context without a target of its own gets on a device type: a target, or one of these.
 enum : int32_t { kUnresolved = -1, kVariableRefused = -2, kNoneUsable = -3 };
-std::atomic<int32_t> default_target{kUnresolved};
+std::atomic<int32_t> default_cpu_target{kUnresolved}, default_cuda_target{kUnresolved};
 
-pthread_once_t default_target_once = PTHREAD_ONCE_INIT;
-char refused_name[64];  // the variable's value, for messages; written once, before default_target
+pthread_once_t default_targets_once = PTHREAD_ONCE_INIT;
+char refused_name[64];  // the variable's value, for messages; written once, before the targets
 
 int32_t find_target(const char *name) {
   for (int32_t i = 0; i < target_count(); ++i) {
@@ -31,21 +32,29 @@ int32_t find_target(const char *name) {
   return kNoTarget;
 }
 
-void resolve_default_target() {
+// CUDA's is not asked whether it is usable: that would start the driver.
+int32_t first_target(int32_t device_type) {
+  for (int32_t i = 0; i < target_count(); ++i) {
+    if (target_device_type(i) != device_type) continue;
+    if (device_type == HALNORM_CUDA || target_usable(i)) return i;
+  }
+  return kNoneUsable;
+}
+
+void resolve_default_targets() {
   const char *name = getenv(kVariable);
-  int32_t target = kNoneUsable;
+  int32_t cpu = first_target(HALNORM_CPU), cuda = first_target(HALNORM_CUDA);
   if (name != nullptr && name[0] != '\0') {
-    target = find_target(name);
-    if (target == kNoTarget || !target_usable(target)) {
+    const int32_t forced = find_target(name);
+    if (forced == kNoTarget || !target_usable(forced)) {
       snprintf(refused_name, sizeof refused_name, "%s", name);
-      target = kVariableRefused;
-    }
-  } else {
-    for (int32_t i = 0; i < target_count() && target == kNoneUsable; ++i) {
-      if (target_usable(i)) target = i;
+      cpu = cuda = kVariableRefused;
+    } else {
+      (target_device_type(forced) == HALNORM_CUDA ? cuda : cpu) = forced;
     }
   }
-  default_target.store(target, std::memory_order_release);
+  default_cpu_target.store(cpu, std::memory_order_release);
+  default_cuda_target.store(cuda, std::memory_order_release);
 }
 
 [[gnu::cold, gnu::noinline]] Text list_targets() {
@@ -67,13 +76,15 @@ void resolve_default_target() {
       list_targets().data);
 }
 
-[[gnu::cold, gnu::noinline]] halnorm_status refuse_default_target(int32_t reason) {
+[[gnu::cold, gnu::noinline]] halnorm_status refuse_default_target(int32_t reason,
+                                                                  int32_t device_type) {
   if (reason == kVariableRefused) {
     return refuse_target("environment variable HALNORM_TARGET", refused_name);
   }
   return fail(HALNORM_UNSUPPORTED,
-              "this machine can run no target of this build; the targets of this build are: %s",
-              list_targets().data);
+              "this machine can run no target of this build for %s tensors; the targets of this "
+              "build are: %s",
+              device_type == HALNORM_CUDA ? "CUDA" : "CPU", list_targets().data);
 }
 
 halnorm_status check_context(const halnorm_context *context) {
@@ -91,17 +102,21 @@ halnorm_status check_device_type(int32_t type) {
 
 }  // namespace
 
-halnorm_status resolve_cpu_target(const halnorm_context *context, int32_t *target) {
-  if (context != nullptr && context->target != kNoTarget) {
+halnorm_status resolve_target(const halnorm_context *context, int32_t device_type,
+                              int32_t *target) {
+  if (context != nullptr && context->target != kNoTarget &&
+      target_device_type(context->target) == device_type) {
     *target = context->target;
     return HALNORM_OK;
   }
-  int32_t chosen = default_target.load(std::memory_order_acquire);
+  const std::atomic<int32_t> &of_device =
+      device_type == HALNORM_CUDA ? default_cuda_target : default_cpu_target;
+  int32_t chosen = of_device.load(std::memory_order_acquire);
   if (chosen == kUnresolved) {
-    pthread_once(&default_target_once, resolve_default_target);
-    chosen = default_target.load(std::memory_order_acquire);
+    pthread_once(&default_targets_once, resolve_default_targets);
+    chosen = of_device.load(std::memory_order_acquire);
   }
-  if (chosen < 0) return refuse_default_target(chosen);
+  if (chosen < 0) return refuse_default_target(chosen, device_type);
   *target = chosen;
   return HALNORM_OK;
 }
@@ -197,11 +212,16 @@ halnorm_status halnorm_context_set_workspace(halnorm_context *context, halnorm_d
 halnorm_status halnorm_context_prepare(halnorm_context *context, halnorm_device device) {
   if (halnorm_status status = check_context(context)) return status;
   if (halnorm_status status = halnorm::check_device_type(device.device_type)) return status;
-  if (device.device_type == HALNORM_CUDA) {
-    return fail(HALNORM_UNSUPPORTED, "device: is CUDA; this build has kernels for the CPU only");
+  int32_t target = 0;
+  if (halnorm_status status = halnorm::resolve_target(context, device.device_type, &target)) {
+    return status;
   }
-  int32_t target;
-  return halnorm::resolve_cpu_target(context, &target);
+  if (device.device_type == HALNORM_CPU) return HALNORM_OK;
+  halnorm::CudaStream stream;
+  if (halnorm_status status = halnorm::open_stream(context, device.device_id, &stream)) {
+    return status;
+  }
+  return halnorm::load_kernels(target, &stream);
 }
 
 int32_t halnorm_target_count(void) { return halnorm::target_count(); }

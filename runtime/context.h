@@ -30,10 +30,11 @@ namespace halnorm {
 
 constexpr int32_t kNoTarget = -1;
 
-// Chooses the target for CPU tensors: the context's, else that of the environment variable
-// HALNORM_TARGET, else the best that this machine can run. The environment is read once for the
-// process, by the first call that needs it; later changes to it are not seen.
-halnorm_status resolve_cpu_target(const halnorm_context *context, int32_t *target);
+// Chooses the target for tensors of a device type: the context's, else that of the environment
+// variable HALNORM_TARGET, where it is for that device type; else the best that this machine can
+// run, or, on CUDA, the first of this build. The environment is read once for the process, by the
+// first call that needs it; later changes to it are not seen.
+halnorm_status resolve_target(const halnorm_context *context, int32_t device_type, int32_t *target);
 
 }  // namespace halnorm
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dispatch.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "context.h"
 #include "cpu_features.h"
+#include "cuda_library.h"
 #include "errors.h"
 #include "targets.h"
 
@@ -24,6 +26,9 @@ struct TargetRow {
   const char *name;
   const char *features;  // tokens of cpu_feature_mask, separated by spaces
 };
+
+// What a target for CUDA needs: this followed by a compute capability in tenths.
+constexpr char kCuda[] = "cuda";
 
 constexpr TargetRow kTargets[] = {
 #define HALNORM_TARGET(name, features) {name, features},
@@ -79,8 +84,13 @@ int32_t target_count() { return static_cast<int32_t>(sizeof(kTargets) / sizeof(k
 
 const char *target_name(int32_t target) { return kTargets[target].name; }
 
+int32_t target_device_type(int32_t target) {
+  return strncmp(kTargets[target].features, kCuda, strlen(kCuda)) == 0 ? HALNORM_CUDA : HALNORM_CPU;
+}
+
 bool target_usable(int32_t target) {
   const char *token = kTargets[target].features;
+  if (target_device_type(target) == HALNORM_CUDA) return cuda_usable(atoi(token + strlen(kCuda)));
   while (*token != '\0') {
     const size_t length = strcspn(token, " ");
     char name[32] = "";

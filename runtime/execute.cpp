@@ -5,6 +5,7 @@
 
 #include "blocks.h"
 #include "context.h"
+#include "cuda_memory.h"
 #include "dispatch.h"
 #include "errors.h"
 #include "stages.h"
@@ -75,8 +76,9 @@ halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &ro
 }  // namespace
 
 halnorm_status execute(const NormCall &call) {
+  if (call.device.device_type == HALNORM_CUDA) return execute_on_cuda(call);
   int32_t target = 0;
-  if (halnorm_status status = resolve_cpu_target(call.context, &target)) return status;
+  if (halnorm_status status = resolve_target(call.context, HALNORM_CPU, &target)) return status;
   const bool has_kernels_of_its_own = call.operation == Operation::layer_norm_forward ||
                                       call.operation == Operation::rms_norm_forward;
   if (!has_kernels_of_its_own || takes_stages(call)) return execute_in_stages(call, target);

@@ -172,8 +172,11 @@ typedef struct halnorm_context halnorm_context;
  * as the formula says. All arithmetic is f32 or better; f16 and bf16 are how values are stored,
  * rounded to nearest even.
  *
- * All tensors of a call are on the same device. This build has kernels for the CPU; CUDA tensors
- * are HALNORM_UNSUPPORTED.
+ * All tensors of a call are on the same device. CUDA tensors need a build with a CUDA target, else
+ * they are HALNORM_UNSUPPORTED; calls on them are in the order of the context's stream, need a
+ * workspace of the caller, and use the calling thread's current CUDA context, which has to be of
+ * the tensors' device. Elements of a CUDA tensor are less than 2^31 elements apart, or it is
+ * HALNORM_UNSUPPORTED. Subnormals are kept there, too. docs/cuda.md has the rest.
  *
  * Shared memory. y may be x itself, and dx may be dy itself: same address, shape and strides. Any
  * other output that shares an element with another argument is HALNORM_INVALID_ARGUMENT (dx as x,
@@ -301,7 +304,8 @@ halnorm_status halnorm_context_create(halnorm_context **out);
 /* NULL is fine. Memory that was set stays the caller's. */
 void halnorm_context_destroy(halnorm_context *ctx);
 
-/* The instruction set for CPU tensors: a name that halnorm_target_name() gives, such as "x86_avx2".
+/* The instruction set for tensors on the CPU, or the target for those on CUDA, whichever of the two
+ * the name is of: one that halnorm_target_name() gives, such as "x86_avx2".
  * NULL, and at first: the one that the environment variable HALNORM_TARGET names, if it is set and
  * not empty, else the best that this machine can run. A name that is unknown or that this machine
  * cannot run is HALNORM_UNSUPPORTED, here at once; from HALNORM_TARGET in each call that would use
@@ -350,8 +354,9 @@ halnorm_status halnorm_context_set_workspace(halnorm_context *ctx, halnorm_devic
                                              void *data, size_t bytes);
 
 /* Does now what the first call on the device would do: on the CPU it chooses the target, with the
- * errors of halnorm_context_set_target. Loading of CUDA modules is not in this build:
- * HALNORM_UNSUPPORTED. HALNORM_INVALID_ARGUMENT: a device type that does not exist. */
+ * errors of halnorm_context_set_target; on CUDA it loads all kernels into the current CUDA context,
+ * after which a stream may be captured. HALNORM_DEVICE_ERROR; HALNORM_UNSUPPORTED: this build has
+ * no target for the device; HALNORM_INVALID_ARGUMENT: a device type that does not exist. */
 halnorm_status halnorm_context_prepare(halnorm_context *ctx, halnorm_device device);
 
 /* Targets and diagnosis --------------------------------------------------------------------------

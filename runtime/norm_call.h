@@ -82,6 +82,7 @@ struct NormCall {
   const float *saved_mean, *saved_rstd;  // read by backward calls
   float *running_mean, *running_var;     // read by inference, updated by training
 
+  halnorm_device device;  // of all tensors
   double eps, momentum;
   bool zero_centered_gamma, running_var_biased, fixed_statistics;
   const halnorm_context *context;  // may be null
@@ -113,7 +114,7 @@ struct NormCall {
   }
 };
 
-// Runs a call on the CPU; api.cpp has checked everything but the presence of a kernel.
+// Runs a call; api.cpp has checked everything but the presence of a kernel.
 halnorm_status execute(const NormCall &call);
 
 }  // namespace halnorm

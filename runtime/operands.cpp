@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "cuda_memory.h"
 #include "errors.h"
 
 namespace halnorm {
@@ -83,19 +84,26 @@ halnorm_status check_settings(Operation operation, const halnorm_context *contex
     return fail(HALNORM_INVALID_ARGUMENT, "flags: is %#x; expected no bits but those of %#x",
                 settings.flags, known);
   }
-  if (x.device.device_type != HALNORM_CPU) {
-    return fail(HALNORM_UNSUPPORTED, "x: is on a CUDA device; this build has kernels for the CPU");
-  }
   int32_t target;
-  return resolve_cpu_target(context, &target);
+  return resolve_target(context, x.device.device_type, &target);
 }
 
-void write_results_of_nothing(const View &mean, const View &rstd, const View &dgamma,
-                              const View &dbeta) {
-  fill_with_nan(mean);
-  fill_with_nan(rstd);
-  fill_with_zeros(dgamma);
-  fill_with_zeros(dbeta);
+halnorm_status write_results_of_nothing(const halnorm_context *context, const View &mean,
+                                        const View &rstd, const View &dgamma, const View &dbeta) {
+  for (const View *result : {&mean, &rstd, &dgamma, &dbeta}) {
+    if (!result->given) continue;
+    const bool is_statistic = result == &mean || result == &rstd;
+    if (result->device.device_type == HALNORM_CUDA) {
+      if (halnorm_status status = fill_on_cuda(context, *result, is_statistic ? NAN : 0.0f)) {
+        return status;
+      }
+    } else if (is_statistic) {
+      fill_with_nan(*result);
+    } else {
+      fill_with_zeros(*result);
+    }
+  }
+  return HALNORM_OK;
 }
 
 }  // namespace halnorm

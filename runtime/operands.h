@@ -56,8 +56,8 @@ halnorm_status check_settings(Operation operation, const halnorm_context *contex
                               const Settings &settings);
 
 // What is left of a call whose x has no elements: statistics of nothing are NaN, sums of nothing 0.
-void write_results_of_nothing(const View &mean, const View &rstd, const View &dgamma,
-                              const View &dbeta);
+halnorm_status write_results_of_nothing(const halnorm_context *context, const View &mean,
+                                        const View &rstd, const View &dgamma, const View &dbeta);
 
 // False for a backward call of which no gradient is wanted.
 inline bool wants_results(const Operands &operands) {
@@ -71,6 +71,7 @@ inline float *floats_of(const View &view) { return reinterpret_cast<float *>(vie
 inline void fill_call(Operation operation, const halnorm_context *context, const Operands &operands,
                       const Settings &settings, NormCall *call) {
   call->operation = operation;
+  call->device = operands.x->device;
   call->storage = operands.x->storage;
   call->gamma_storage = operands.gamma->storage;
   call->beta_storage = operands.beta->storage;

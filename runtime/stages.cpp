@@ -10,6 +10,7 @@
 #include "stage_executor.h"
 #include "statistics.h"
 #include "strided.h"
+#include "summands.h"
 
 namespace halnorm {
 namespace {
@@ -17,9 +18,6 @@ namespace {
 // Longer rows run in parts, so that the memory for a whole row stays small.
 constexpr int64_t kLongestWholeRow = int64_t{1} << 20;
 constexpr int64_t kFewestBytesOfARow = 512 * 1024;  // of x and y, for threads to share a row
-
-// What a pass over all elements sums; see generators/sums.cpp.
-enum class Summands { values, deviations, gradients, weighted_gradients };
 
 Summands gradients_of(const NormCall &call) {
   return call.gamma_along_rows() ? Summands::weighted_gradients : Summands::gradients;

@@ -11,6 +11,7 @@ namespace halnorm {
 int32_t target_count();
 const char *target_name(int32_t target);
 bool target_usable(int32_t target);  // this machine can run it
+int32_t target_device_type(int32_t target);
 
 }  // namespace halnorm
 

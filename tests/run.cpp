@@ -41,10 +41,13 @@ class FaultReporter {
 };
 char FaultReporter::text_[1024];
 
+bool is_for_cuda(const std::string &target) { return target.rfind("cuda", 0) == 0; }
+
 // A context made from the options.
 class Session {
  public:
-  explicit Session(const RunOptions &options) : rounding_(options.rounding) {
+  explicit Session(const RunOptions &options)
+      : rounding_(options.rounding), on_cuda_(is_for_cuda(options.target)) {
     status_ = halnorm_context_create(&context_);
     if (status_ == HALNORM_OK && !options.target.empty()) {
       status_ = halnorm_context_set_target(context_, options.target.c_str());
@@ -67,7 +70,8 @@ class Session {
   halnorm_status call(Tensors *tensors, int64_t part) {
     if (status_ != HALNORM_OK) return status_;
     std::fesetround(rounding_);
-    const halnorm_status status = tensors->call(context_, part);
+    const halnorm_status status =
+        on_cuda_ ? tensors->call_on_cuda(context_, part) : tensors->call(context_, part);
     std::fesetround(FE_TONEAREST);
     return status;
   }
@@ -76,6 +80,7 @@ class Session {
   halnorm_context *context_ = nullptr;
   halnorm_status status_;
   const int rounding_;
+  const bool on_cuda_;
 };
 
 // Rows of a tensor: [first, last).
@@ -151,7 +156,7 @@ std::vector<std::string> targets(bool usable) {
   for (int32_t i = 0; i < halnorm_target_count(); ++i) {
     // The tensors here are in host memory.
     const std::string target = halnorm_target_name(i);
-    if (target.rfind("cuda", 0) == 0) continue;
+    if (is_for_cuda(target)) continue;
     if ((halnorm_target_usable(i) != 0) == usable) names.push_back(target);
   }
   return names;

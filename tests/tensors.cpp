@@ -254,8 +254,13 @@ Tensor::Tensor(Dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> str
 halnorm_tensor Tensor::view() {
   halnorm_tensor tensor = {};
   // A tensor without elements gets an address that must not be touched.
-  tensor.data = (origin_ != nullptr ? origin_ : pages_.data() + pages_.size()) - byte_offset_;
-  tensor.device.device_type = 1;
+  uint8_t *data = origin_ != nullptr ? origin_ : pages_.data() + pages_.size();
+  tensor.device.device_type = HALNORM_CPU;
+  if (device_ != nullptr) {
+    data = static_cast<uint8_t *>(device_->data()) + (data - pages_.data());
+    tensor.device.device_type = HALNORM_CUDA;
+  }
+  tensor.data = data - byte_offset_;
   tensor.ndim = static_cast<int32_t>(shape_.size());
   const halnorm_dtype f32 = HALNORM_F32, f16 = HALNORM_F16, bf16 = HALNORM_BF16;
   tensor.dtype = dtype_ == Dtype::f32 ? f32 : dtype_ == Dtype::f16 ? f16 : bf16;
@@ -281,6 +286,16 @@ halnorm_tensor Tensor::view_of_part(int64_t part, size_t rank) {
   tensor.shape = part_shape_.data();
   tensor.strides = strides_.data();
   return tensor;
+}
+
+void Tensor::upload() {
+  device_ = std::make_unique<DeviceMemory>(pages_.size());
+  CudaDevice::get().upload(device_->address(), pages_.data(), pages_.size());
+}
+
+void Tensor::download() {
+  CudaDevice::get().download(pages_.data(), device_->address(), pages_.size());
+  device_.reset();
 }
 
 uint8_t *Tensor::element(int64_t row, int64_t element) const {
@@ -404,6 +419,31 @@ halnorm_status Tensors::call(const halnorm_context *context, int64_t part) {
   if (problem.biased) arguments.flags |= HALNORM_RUNNING_VAR_BIASED;
   if (problem.fixed) arguments.flags |= HALNORM_FIXED_STATISTICS;
   return halnorm_test::call(problem.operation, arguments);
+}
+
+// With a workspace of as many bytes as the call says that it needs.
+halnorm_status Tensors::call_on_cuda(halnorm_context *context, int64_t part) {
+  CudaDevice::get().make_current();
+  for (const Member &member : members()) member.tensor->upload();
+  halnorm_status status = call(context, part);
+  const std::string error = halnorm_last_error();
+  const size_t at = error.find("the call needs ");
+  if (status == HALNORM_OUT_OF_MEMORY && at != std::string::npos) {
+    const size_t bytes = std::stoul(error.substr(at + sizeof "the call needs " - 1));
+    const DeviceMemory workspace(bytes);
+    const halnorm_device device = {HALNORM_CUDA, 0};
+    halnorm_context_set_workspace(context, device, workspace.data(), bytes);
+    status = call(context, part);
+    halnorm_context_set_workspace(context, device, nullptr, 0);
+    if (status == HALNORM_OK) {
+      for (const Member &member : members()) member.tensor->download();
+    }
+    return status;
+  }
+  if (status == HALNORM_OK) {
+    for (const Member &member : members()) member.tensor->download();
+  }
+  return status;
 }
 
 std::string Tensors::damage() {

@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "cuda_device.h"
 #include "halnorm.h"
 #include "problem.h"
 #include "storage.h"
@@ -74,6 +76,10 @@ class Tensor {
   void set(int64_t row, int64_t element, float v) { set_bits(row, element, narrow(dtype_, v)); }
   void set_all(float value);
 
+  // From here to the next download, views are of a copy on the CUDA device.
+  void upload();
+  void download();
+
   // Remembers every byte; later, whether every byte, or every byte outside the elements, is as it
   // was.
   void remember();
@@ -90,6 +96,7 @@ class Tensor {
   uint8_t *origin_;  // element (0, 0); null when there are none
   uint64_t byte_offset_;
   std::vector<uint8_t> remembered_;
+  std::unique_ptr<DeviceMemory> device_;
 };
 
 constexpr float kUnwritten = -77.0f;  // no test expects it
@@ -106,6 +113,8 @@ struct Tensors {
   halnorm_status call(const halnorm_context *context) { return call(context, kAllParts); }
   // On one part alone, where it lies. dgamma and dbeta, which are sums over all, are not asked for.
   halnorm_status call(const halnorm_context *context, int64_t part);
+  // The same on copies on the CUDA device.
+  halnorm_status call_on_cuda(halnorm_context *context, int64_t part);
 
   // Names the tensor that the call should have left alone and did not; empty when all is well.
   std::string damage();

@@ -52,6 +52,7 @@ const std::vector<Word> &words() {
 #define HALNORM_LENGTH_KNOB(name, initial) {#name, WordKind::length_knob, initial, {initial}},
 #define HALNORM_CACHE_KNOB(name, initial, ...) \
   {#name, WordKind::cache_knob, initial, {__VA_ARGS__}},
+#define HALNORM_CUDA_KNOB(name, initial, ...) {#name, WordKind::knob, initial, {__VA_ARGS__}},
 #define HALNORM_LAUNCH(name, initial, ...) {#name, WordKind::launch, initial, {__VA_ARGS__}},
 #include "schedules/knobs.inc"
   };

@@ -15,10 +15,11 @@ SCHEDULING = re.compile(
 
 
 def operations(source):
-    """(operation, part, generator) of each halnorm_kernel() in operations.cmake."""
+    """(operation, part, generator, is for CUDA) of each halnorm_kernel() in operations.cmake."""
     text = checks.read(os.path.join(source, "generators", "operations.cmake"))
-    return re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+\w+\s+(\w+)", text,
-                      flags=re.MULTILINE)
+    return [(operation, part, generator, template == "cuda") for operation, part, template, generator
+            in re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+(\w+)\s+(\w+)", text,
+                          flags=re.MULTILINE)]
 
 
 def check_templates(source):
@@ -47,10 +48,10 @@ def check_operations(options, rows):
     status, output = checks.run(options.generators)
     registered = set(re.findall(r"^ +(\w+)$", output, flags=re.MULTILINE))
     checks.expect(registered, "halnorm_generators lists nothing (%d): %s" % (status, output))
-    for operation, part, generator in rows:
+    for operation, part, generator, _ in rows:
         checks.expect(generator in registered,
                       "%s %s: the generator %s is not registered" % (operation, part, generator))
-    for generator in sorted(registered - {generator for _, _, generator in rows}):
+    for generator in sorted(registered - {row[2] for row in rows}):
         checks.expect(False, "the generator %s is in no row of operations.cmake" % generator)
 
     status, output = checks.run(options.check, "--operations")
@@ -129,7 +130,7 @@ def check_kernels(options, rows, targets):
     listed = re.findall(r"^kernel (\S+)$", output, flags=re.MULTILINE)
     built = re.findall(r"^target (\S+)$", output, flags=re.MULTILINE)
     checks.expect(listed, "halnorm_kernel_name() lists nothing")
-    parts = {(operation, part) for operation, part, _ in rows}
+    parts = {(operation, part): is_for_cuda for operation, part, _, is_for_cuda in rows}
     pattern = re.compile(r"halnorm_(%s)_(%s)_(f32|f16|bf16)(_n\d+)?(_bytes\d+)?__(%s)(__\w+)?"
                          % ("|".join(sorted({row[0] for row in rows})),
                             "|".join(sorted({row[1] for row in rows}, key=len, reverse=True)),
@@ -143,6 +144,8 @@ def check_kernels(options, rows, targets):
     for target in built:
         checks.expect(target in targets, "the target %s is not in targets.txt" % target)
         for operation, part in sorted(parts):
+            if parts[operation, part] != target.startswith("cuda_"):
+                continue
             for dtype in ("f32", "f16", "bf16"):
                 checks.expect((operation, part, dtype, target) in found,
                               "there is no kernel %s %s %s for %s"

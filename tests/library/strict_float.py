@@ -25,6 +25,8 @@ def main():
     checks.need(options.objdump, "llvm-objdump", "llvm-19")
     count = 0
     for kernel in checks.kernels(options.table):
+        if kernel.target.startswith("cuda_"):
+            continue
         path = os.path.join(options.kernels, kernel.symbol + ".o")
         found = {function.name: function.instructions
                  for function in disassembly.functions(options.objdump, path)}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last pass on CUDA, once the statistics of rows are known, as apply.cpp has it for CPUs; and
+// copies between layouts.
+#include "cuda_generator.h"
+
+namespace halnorm {
+
+using Halide::Expr;
+using Halide::Func;
+using std::vector;
+
+template <typename T>
+class CudaApplyGenerator : public CudaGenerator<T> {
+ public:
+  Halide::GeneratorParam<bool> columns{"columns", false};
+  Halide::GeneratorParam<bool> gamma_along_rows{"gamma_along_rows", true};
+
+ protected:
+  // Places in the order of memory: (i, row, outer) where elements are neighbours.
+  Expr parameter_at() const {
+    return gamma_along_rows ? this->roles_.vars.i : this->roles_.vars.row;
+  }
+  vector<Expr> place() const {
+    const CudaVars &vars = this->roles_.vars;
+    return columns ? vector<Expr>{vars.row, vars.i, vars.outer}
+                   : vector<Expr>{vars.i, vars.row, vars.outer};
+  }
+  template <typename Output>
+  void define(Output *output, const Expr &value) {
+    const CudaVars &vars = this->roles_.vars;
+    if (columns) {
+      (*output)(vars.row, vars.i, vars.outer) = this->narrowed(value);
+    } else {
+      (*output)(vars.i, vars.row, vars.outer) = this->narrowed(value);
+    }
+    this->roles_.output = *output;
+    this->roles_.inner = columns ? vars.row : vars.i;
+    this->roles_.next = columns ? vars.i : vars.row;
+  }
+};
+
+class CudaApply : public CudaApplyGenerator<CudaApply> {
+ public:
+  Input<Halide::Buffer<>> x{"x", 3};
+  Input<Halide::Buffer<float, 2>> high{"high"}, low{"low"}, rstd{"rstd"};  // of rows
+  Input<Halide::Buffer<float, 1>> gamma{"gamma"}, beta{"beta"};
+  Input<int32_t> rows_of_a_statistic{"rows_of_a_statistic"};
+  Output<Halide::Buffer<>> y{"y", 3};
+
+  void configure() {
+    x.set_type(storage_type(storage));
+    y.set_type(storage_type(storage));
+  }
+
+  void generate() {
+    const Expr statistic = roles_.vars.row / rows_of_a_statistic, outer = roles_.vars.outer;
+    const Expr at = parameter_at();
+    define(&y, layer_normalized(widened(x(place())), high(statistic, outer), low(statistic, outer),
+                                rstd(statistic, outer), gamma(at), beta(at), corrected()));
+  }
+
+  void schedule() {
+    constrain_tensor(&x);
+    constrain_tensor(&y);
+    for (auto *of_rows : {&high, &low, &rstd}) from_zero(of_rows);
+    for (auto *parameter : {&gamma, &beta}) constrain_parameter(parameter);
+    schedule_cuda_elements(roles_, aligned, knobs);
+  }
+};
+
+class CudaApplyBackward : public CudaApplyGenerator<CudaApplyBackward> {
+ public:
+  Input<Halide::Buffer<>> dy{"dy", 3}, x{"x", 3};
+  Input<Halide::Buffer<float, 2>> mean{"mean"}, rstd{"rstd"};        // of rows
+  Input<Halide::Buffer<float, 2>> mean_g{"mean_g"}, slope{"slope"};  // of rows
+  Input<Halide::Buffer<float, 1>> gamma{"gamma"};
+  Input<int32_t> rows_of_a_statistic{"rows_of_a_statistic"};
+  Output<Halide::Buffer<>> dx{"dx", 3};
+
+  void configure() {
+    for (auto *tensor : {&dy, &x}) tensor->set_type(storage_type(storage));
+    dx.set_type(storage_type(storage));
+  }
+
+  void generate() {
+    const Expr statistic = roles_.vars.row / rows_of_a_statistic, outer = roles_.vars.outer;
+    define(&dx, input_gradient(widened(dy(place())) * gamma(parameter_at()), widened(x(place())),
+                               mean(statistic, outer), rstd(statistic, outer),
+                               mean_g(statistic, outer), slope(statistic, outer)));
+  }
+
+  void schedule() {
+    for (auto *tensor : {&dy, &x}) constrain_tensor(tensor);
+    constrain_tensor(&dx);
+    for (auto *of_rows : {&mean, &rstd, &mean_g, &slope}) from_zero(of_rows);
+    constrain_parameter(&gamma);
+    schedule_cuda_elements(roles_, aligned, knobs);
+  }
+};
+
+// From any strides to any: as it is stored, or a parameter in f32 with what is to be added to it
+// (see Parameter of apply.cpp).
+class CudaCopy : public CudaGenerator<CudaCopy> {
+ public:
+  Halide::GeneratorParam<bool> to_f32{"to_f32", false};
+
+  void configure() {
+    from_ = add_input<Halide::Buffer<>>("from", storage_type(storage), 3);
+    if (to_f32) offset_ = add_input<float>("offset");
+    to_ = add_output<Halide::Buffer<>>("to", to_f32 ? Halide::Float(32) : storage_type(storage), 3);
+  }
+
+  void generate() {
+    const CudaVars &vars = roles_.vars;
+    const Expr stored = (*from_)(vars.i, vars.row, vars.outer);
+    (*to_)(vars.i, vars.row, vars.outer) = to_f32 ? widened(stored) + *offset_ : stored;
+    roles_.output = *to_;
+    roles_.inner = vars.i;
+    roles_.next = vars.row;
+  }
+
+  void schedule() {
+    from_zero(from_);
+    from_zero(to_);
+    schedule_cuda_elements(roles_, false, knobs);
+  }
+
+ private:
+  Halide::GeneratorInput<Halide::Buffer<>> *from_ = nullptr;
+  Halide::GeneratorInput<float> *offset_ = nullptr;
+  Halide::GeneratorOutput<Halide::Buffer<>> *to_ = nullptr;
+};
+
+class CudaFill : public CudaGenerator<CudaFill> {
+ public:
+  Input<float> value{"value"};
+  Output<Halide::Buffer<>> to{"to", 1};
+
+  void configure() { to.set_type(storage_type(storage)); }
+
+  void generate() {
+    to(roles_.vars.i) = narrowed(value);
+    roles_.output = to;
+    roles_.inner = roles_.vars.i;
+  }
+
+  void schedule() {
+    from_zero(&to);
+    schedule_cuda_vector(Halide::Func(to), roles_.inner, knobs);
+  }
+};
+
+}  // namespace halnorm
+
+HALIDE_REGISTER_GENERATOR(halnorm::CudaApply, cuda_apply)
+HALIDE_REGISTER_GENERATOR(halnorm::CudaApplyBackward, cuda_apply_backward)
+HALIDE_REGISTER_GENERATOR(halnorm::CudaCopy, cuda_copy)
+HALIDE_REGISTER_GENERATOR(halnorm::CudaFill, cuda_fill)

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a pass over all elements sums, on every family of targets.
+#ifndef HALNORM_GENERATORS_SUMMANDS_H_
+#define HALNORM_GENERATORS_SUMMANDS_H_
+
+#include <map>
+#include <string>
+
+namespace halnorm {
+
+enum class Summands {
+  values,      // x
+  deviations,  // d * d and d, d = x - center of the row
+  // g and g * d, d = x - mean of the row; times its rstd, which comes later, the latter is
+  // g * xhat. With g = dy these are also the terms of dbeta and dgamma.
+  gradients,           // g = dy
+  weighted_gradients,  // g = dy * gamma of the element
+  // dy and dy * xhat, xhat = (x - mean) * rstd of the element.
+  parameter_gradients,
+};
+
+inline std::map<std::string, Summands> summands_by_name() {
+  return {{"values", Summands::values},
+          {"deviations", Summands::deviations},
+          {"gradients", Summands::gradients},
+          {"weighted_gradients", Summands::weighted_gradients},
+          {"parameter_gradients", Summands::parameter_gradients}};
+}
+
+}  // namespace halnorm
+
+#endif  // HALNORM_GENERATORS_SUMMANDS_H_

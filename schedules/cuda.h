@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Schedule templates for CUDA, by shape of work.
+#ifndef HALNORM_SCHEDULES_CUDA_H_
+#define HALNORM_SCHEDULES_CUDA_H_
+
+#include "Halide.h"
+#include "generators/cuda_roles.h"
+
+namespace halnorm {
+
+struct CudaKnobs {
+#define HALNORM_CUDA_KNOB(name, initial, ...) Halide::GeneratorParam<int> name{#name, initial};
+#include "knobs.inc"
+};
+
+// A warp for each part of a row.
+void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
+// A thread, or kVector of them in one, for each part of each of the rows that are neighbours.
+void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
+// A warp for each statistic.
+void schedule_cuda_fold(const CudaRoles &roles, const CudaKnobs &knobs);
+// A thread for an element of a dense vector.
+void schedule_cuda_vector(Halide::Stage vector, const Halide::Var &i, const CudaKnobs &knobs);
+// A thread for an element, or kVector of them.
+void schedule_cuda_elements(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
+
+}  // namespace halnorm
+
+#endif  // HALNORM_SCHEDULES_CUDA_H_

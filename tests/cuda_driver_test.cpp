@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// How calls on CUDA tensors use the driver: what they load and launch, on which stream, and what
+// becomes of its errors. What fails on purpose does so on the interpreter of tests/ptx/ alone.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cuda_device.h"
+#include "halnorm.h"
+
+namespace halnorm_test {
+namespace {
+
+constexpr int64_t kRows = 3, kLength = 1500;
+constexpr size_t kBytes = sizeof(float) * kRows * kLength;
+
+class CudaDriver : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string why = CudaDevice::why_none();
+    if (!why.empty()) GTEST_SKIP() << why;
+    CudaDevice::get().make_current();
+    x_ = std::make_unique<DeviceMemory>(kBytes);
+    y_ = std::make_unique<DeviceMemory>(kBytes);
+    workspace_ = std::make_unique<DeviceMemory>(kWorkspace);
+    for (size_t i = 0; i < values_.size(); ++i) values_[i] = static_cast<float>(i % 17) - 3;
+    CudaDevice::get().upload(x_->address(), values_.data(), kBytes);
+    fill_y(kUnwritten);
+    ASSERT_EQ(halnorm_context_create(&context_), HALNORM_OK);
+    set_workspace(kWorkspace);
+  }
+  void TearDown() override { halnorm_context_destroy(context_); }
+
+  void set_workspace(size_t bytes) {
+    ASSERT_EQ(halnorm_context_set_workspace(context_, kDevice, workspace_->data(), bytes),
+              HALNORM_OK);
+  }
+  halnorm_tensor tensor(const DeviceMemory &memory) {
+    halnorm_tensor t = {memory.data(), kDevice, 2, HALNORM_F32, shape_, nullptr, 0};
+    return t;
+  }
+  halnorm_status layer_norm() {
+    halnorm_tensor x = tensor(*x_), y = tensor(*y_);
+    return halnorm_layer_norm(context_, &x, nullptr, nullptr, -1, 1e-5, &y, nullptr, nullptr, 0);
+  }
+  void fill_y(float value) {
+    const std::vector<float> all(values_.size(), value);
+    CudaDevice::get().upload(y_->address(), all.data(), kBytes);
+  }
+  std::vector<float> y() {
+    std::vector<float> all(values_.size());
+    CudaDevice::get().download(all.data(), y_->address(), kBytes);
+    return all;
+  }
+  bool is_normalized() {
+    double sum = 0, squares = 0;
+    for (const float value : y()) {
+      sum += static_cast<double>(value);
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    const double n = kRows * kLength;
+    return std::fabs(sum / n) < 1e-5 && std::fabs(squares / n - 1) < 1e-3;
+  }
+  bool is_unwritten() { return y() == std::vector<float>(values_.size(), kUnwritten); }
+
+  // Of the interpreter; null on a GPU.
+  template <typename Function>
+  static Function *symbol(const char *name) {
+    return reinterpret_cast<Function *>(CudaDevice::get().symbol(name));
+  }
+
+  static constexpr halnorm_device kDevice = {HALNORM_CUDA, 0};
+  static constexpr size_t kWorkspace = 1 << 20;
+  static constexpr float kUnwritten = -77;
+  int64_t shape_[2] = {kRows, kLength};
+  std::vector<float> values_ = std::vector<float>(kRows * kLength);
+  std::unique_ptr<DeviceMemory> x_, y_, workspace_;
+  halnorm_context *context_ = nullptr;
+};
+
+TEST_F(CudaDriver, NormalizesWhatLiesOnTheDevice) {
+  EXPECT_EQ(layer_norm(), HALNORM_OK) << halnorm_last_error();
+  EXPECT_TRUE(is_normalized());
+  EXPECT_NE(std::string(halnorm_last_kernel()).find("__cuda_sm80"), std::string::npos);
+}
+
+TEST_F(CudaDriver, AWorkspaceThatIsTooSmallIsRefusedBeforeAnyLaunch) {
+  set_workspace(0);
+  EXPECT_EQ(layer_norm(), HALNORM_OUT_OF_MEMORY);
+  const std::string error = halnorm_last_error();
+  const size_t at = error.find("the call needs ");
+  ASSERT_NE(at, std::string::npos) << error;
+  const size_t needed = std::stoul(error.substr(at + std::strlen("the call needs ")));
+  EXPECT_TRUE(is_unwritten());
+  set_workspace(needed);
+  EXPECT_EQ(layer_norm(), HALNORM_OK) << halnorm_last_error();
+  EXPECT_TRUE(is_normalized());
+}
+
+TEST_F(CudaDriver, TensorsOfAnotherDeviceAreRefused) {
+  halnorm_tensor x = tensor(*x_), y = tensor(*y_);
+  x.device.device_id = y.device.device_id = 7;
+  EXPECT_EQ(halnorm_layer_norm(context_, &x, nullptr, nullptr, -1, 1e-5, &y, nullptr, nullptr, 0),
+            HALNORM_INVALID_ARGUMENT);
+  EXPECT_NE(std::string(halnorm_last_error()).find("device 7"), std::string::npos);
+}
+
+TEST_F(CudaDriver, AThreadWithoutAContextIsToldSo) {
+  halnorm_status status = HALNORM_OK;
+  std::string error;
+  std::thread([&] {
+    status = layer_norm();
+    error = halnorm_last_error();
+  }).join();
+  EXPECT_EQ(status, HALNORM_DEVICE_ERROR);
+  EXPECT_NE(error.find("no current CUDA context"), std::string::npos) << error;
+}
+
+TEST_F(CudaDriver, ACapturedGraphNormalizesWhenItIsLaunched) {
+  CudaDevice &device = CudaDevice::get();
+  ASSERT_EQ(halnorm_context_prepare(context_, kDevice), HALNORM_OK) << halnorm_last_error();
+  const auto create = symbol<decltype(cuStreamCreate)>("cuStreamCreate");
+  const auto begin = symbol<decltype(cuStreamBeginCapture_v2)>("cuStreamBeginCapture_v2");
+  const auto end = symbol<decltype(cuStreamEndCapture)>("cuStreamEndCapture");
+  const auto instantiate =
+      symbol<decltype(cuGraphInstantiateWithFlags)>("cuGraphInstantiateWithFlags");
+  const auto launch = symbol<decltype(cuGraphLaunch)>("cuGraphLaunch");
+  const auto synchronize = symbol<decltype(cuStreamSynchronize)>("cuStreamSynchronize");
+  CUstream stream;
+  CUgraph graph;
+  CUgraphExec executable;
+  ASSERT_EQ(create(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+  ASSERT_EQ(halnorm_context_set_cuda_stream(context_, stream), HALNORM_OK);
+  ASSERT_EQ(begin(stream, CU_STREAM_CAPTURE_MODE_GLOBAL), CUDA_SUCCESS);
+  EXPECT_EQ(layer_norm(), HALNORM_OK) << halnorm_last_error();
+  ASSERT_EQ(end(stream, &graph), CUDA_SUCCESS);
+  EXPECT_TRUE(is_unwritten());
+  ASSERT_EQ(instantiate(&executable, graph, 0), CUDA_SUCCESS);
+  ASSERT_EQ(launch(executable, stream), CUDA_SUCCESS);
+  ASSERT_EQ(synchronize(stream), CUDA_SUCCESS);
+  EXPECT_TRUE(is_normalized());
+  symbol<decltype(cuGraphExecDestroy)>("cuGraphExecDestroy")(executable);
+  symbol<decltype(cuGraphDestroy)>("cuGraphDestroy")(graph);
+  symbol<decltype(cuStreamDestroy_v2)>("cuStreamDestroy_v2")(stream);
+  device.make_current();
+}
+
+TEST_F(CudaDriver, ModulesAreLoadedOnceAndCallsAllocateNothing) {
+  const auto calls = symbol<long(const char *)>("halnorm_ptx_calls");
+  if (calls == nullptr) GTEST_SKIP() << "the driver of a GPU does not count its calls";
+  ASSERT_EQ(halnorm_context_prepare(context_, kDevice), HALNORM_OK) << halnorm_last_error();
+  const long loaded = calls("cuModuleLoadDataEx"), allocated = calls("cuMemAlloc_v2");
+  const long launched = calls("cuLaunchKernel");
+  EXPECT_GT(loaded, 0);
+  for (int repeat = 0; repeat < 3; ++repeat) ASSERT_EQ(layer_norm(), HALNORM_OK);
+  ASSERT_EQ(halnorm_context_prepare(context_, kDevice), HALNORM_OK);
+  EXPECT_EQ(calls("cuModuleLoadDataEx"), loaded);
+  EXPECT_EQ(calls("cuMemAlloc_v2"), allocated);
+  EXPECT_GT(calls("cuLaunchKernel"), launched);
+  for (const char *synchronizing : {"cuCtxSynchronize", "cuStreamSynchronize"}) {
+    const long before = calls(synchronizing);
+    ASSERT_EQ(layer_norm(), HALNORM_OK);
+    EXPECT_EQ(calls(synchronizing), before);
+  }
+}
+
+// Each call of the driver fails once, at each of its turns; the next call of ours works.
+TEST_F(CudaDriver, EveryErrorComesBackByItsName) {
+  const auto fail = symbol<void(const char *, int, int)>("halnorm_ptx_fail");
+  const auto calls = symbol<long(const char *)>("halnorm_ptx_calls");
+  if (fail == nullptr) GTEST_SKIP() << "the driver of a GPU does not fail on demand";
+  ASSERT_EQ(layer_norm(), HALNORM_OK);
+  for (const char *call : {"cuCtxGetCurrent", "cuCtxGetDevice", "cuCtxGetId", "cuLaunchKernel"}) {
+    const long before = calls(call);
+    ASSERT_EQ(layer_norm(), HALNORM_OK);
+    const int turns = static_cast<int>(calls(call) - before);
+    EXPECT_GT(turns, 0) << call;
+    for (int turn = 1; turn <= turns; ++turn) {
+      fill_y(kUnwritten);
+      fail(call, turn, CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES);
+      EXPECT_EQ(layer_norm(), HALNORM_DEVICE_ERROR) << call;
+      EXPECT_EQ(std::string(halnorm_last_error()),
+                std::string(call) + ": CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES");
+      if (turn == 1) {
+        EXPECT_TRUE(is_unwritten()) << call;
+      }
+      EXPECT_EQ(layer_norm(), HALNORM_OK) << call;
+      EXPECT_TRUE(is_normalized()) << call;
+    }
+  }
+}
+
+TEST_F(CudaDriver, AModuleThatDoesNotLoadIsTriedAgain) {
+  const auto fail = symbol<void(const char *, int, int)>("halnorm_ptx_fail");
+  if (fail == nullptr) GTEST_SKIP() << "the driver of a GPU does not fail on demand";
+  // What no other test of this process has loaded before.
+  for (const char *call : {"cuModuleLoadDataEx", "cuModuleGetFunction"}) {
+    fail(call, 1, CUDA_ERROR_OUT_OF_MEMORY);
+    EXPECT_EQ(layer_norm(), HALNORM_DEVICE_ERROR) << call;
+    EXPECT_EQ(std::string(halnorm_last_error()), std::string(call) + ": CUDA_ERROR_OUT_OF_MEMORY");
+    EXPECT_TRUE(is_unwritten()) << call;
+  }
+  EXPECT_EQ(layer_norm(), HALNORM_OK) << halnorm_last_error();
+  EXPECT_TRUE(is_normalized());
+}
+
+TEST_F(CudaDriver, ManyThreadsShareTheModules) {
+  ASSERT_EQ(layer_norm(), HALNORM_OK);
+  const std::vector<float> alone = y();
+  std::vector<std::thread> threads;
+  std::vector<std::vector<float>> results(4);
+  for (std::vector<float> &result : results) {
+    threads.emplace_back([&] {
+      CudaDevice &device = CudaDevice::get();
+      device.make_current();
+      const DeviceMemory output(kBytes), workspace(kWorkspace);
+      halnorm_context *context = nullptr;
+      if (halnorm_context_create(&context) != HALNORM_OK) return;
+      halnorm_context_set_workspace(context, kDevice, workspace.data(), kWorkspace);
+      halnorm_tensor x = tensor(*x_), to = tensor(output);
+      for (int repeat = 0; repeat < 5; ++repeat) {
+        halnorm_layer_norm(context, &x, nullptr, nullptr, -1, 1e-5, &to, nullptr, nullptr, 0);
+      }
+      result.resize(values_.size());
+      device.download(result.data(), output.address(), kBytes);
+      halnorm_context_destroy(context);
+    });
+  }
+  for (std::thread &thread : threads) thread.join();
+  for (const std::vector<float> &result : results) EXPECT_EQ(result, alone);
+}
+
+TEST_F(CudaDriver, EmptyTensorsHaveNanStatisticsAndZeroGradients) {
+  int64_t none[2] = {3, 0}, three[1] = {3};
+  halnorm_tensor x = tensor(*x_), y = tensor(*y_), mean = tensor(*workspace_);
+  x.shape = y.shape = none;
+  mean.ndim = 1;
+  mean.shape = three;
+  ASSERT_EQ(halnorm_layer_norm(context_, &x, nullptr, nullptr, -1, 1e-5, &y, &mean, nullptr, 0),
+            HALNORM_OK)
+      << halnorm_last_error();
+  float statistics[3];
+  CudaDevice::get().download(statistics, workspace_->address(), sizeof statistics);
+  for (const float value : statistics) EXPECT_TRUE(std::isnan(value));
+}
+
+}  // namespace
+}  // namespace halnorm_test

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C API on CUDA tensors: on a GPU where there is one, else on the interpreter of tests/ptx/.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "cuda_device.h"
+#include "halnorm.h"
+#include "problem.h"
+#include "run.h"
+#include "test_util.h"
+
+namespace halnorm_test {
+namespace {
+
+constexpr char kTarget[] = "cuda_sm80";
+
+RunOptions on_cuda() {
+  RunOptions options;
+  options.target = kTarget;
+  return options;
+}
+
+// Shapes that need every kind of tail: of lanes, vectors, chunks, blocks and warps.
+std::vector<std::vector<int64_t>> shapes_of(Operation operation) {
+  const Norm norm = norm_of(operation);
+  if (norm == Norm::layer || norm == Norm::rms) {
+    return {{1, 1}, {3, 7}, {5, 128}, {2, 1023}, {3, 1024}, {2, 1028}, {70, 96}, {2, 3, 4100}};
+  }
+  return {{2, 2, 1}, {3, 4, 7}, {2, 8, 5, 4}, {2, 4, 33, 32}, {70, 2, 3}, {1, 6, 1100}};
+}
+
+std::vector<Layout> layouts_of(Operation operation) {
+  const Norm norm = norm_of(operation);
+  if (norm == Norm::layer || norm == Norm::rms) {
+    return {Layout::dense, Layout::padded, Layout::transposed, Layout::reversed, Layout::gaps};
+  }
+  return {Layout::dense, Layout::padded, Layout::channels_last, Layout::transposed, Layout::gaps};
+}
+
+class Cuda : public testing::TestWithParam<Operation> {
+ protected:
+  void SetUp() override {
+    const std::string why = CudaDevice::why_none();
+    if (!why.empty()) GTEST_SKIP() << why;
+  }
+};
+
+TEST_P(Cuda, AgreesWithTheReference) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16}) {
+    for (const std::vector<int64_t> &shape : shapes_of(GetParam())) {
+      const Problem problem = full_problem(GetParam(), dtype, shape);
+      const Report report = check(problem, on_cuda());
+      EXPECT_EQ(report.failure, "");
+    }
+  }
+}
+
+TEST_P(Cuda, TakesAnyLayout) {
+  for (const Layout layout : layouts_of(GetParam())) {
+    for (const bool inplace : {false, true}) {
+      Problem problem = full_problem(GetParam(), Dtype::f32, {3, 4, 5, 12});
+      problem.layout = layout;
+      problem.inplace = inplace;
+      EXPECT_EQ(check(problem, on_cuda()).failure, "");
+    }
+  }
+}
+
+TEST_P(Cuda, TakesNarrowAndAbsentParameters) {
+  for (const Dtype dtype : {Dtype::f16, Dtype::bf16}) {
+    Problem narrow = full_problem(GetParam(), dtype, {3, 4, 40});
+    narrow.narrow_parameters = true;
+    EXPECT_EQ(check(narrow, on_cuda()).failure, "");
+  }
+  Problem centered = full_problem(GetParam(), Dtype::f32, {3, 4, 40});
+  centered.zero_centered = true;
+  EXPECT_EQ(check(centered, on_cuda()).failure, "");
+  Problem plain;
+  plain.operation = GetParam();
+  plain.shape = {3, 4, 40};
+  EXPECT_EQ(check(plain, on_cuda()).failure, "");
+}
+
+// What lies at whole vectors and what does not takes other kernels.
+TEST_P(Cuda, SameBitsWhereverTensorsLie) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    for (const std::vector<int64_t> &shape : {std::vector<int64_t>{3, 4, 1200}, {2, 8, 16, 4}}) {
+      const Problem problem = full_problem(GetParam(), dtype, shape);
+      RunOptions options = on_cuda();
+      options.placement = Placement::start_flush;
+      const Result aligned = run(problem, options);
+      ASSERT_EQ(aligned.error, "");
+      options.placement = Placement::odd_offset;
+      const Result odd = run(problem, options);
+      ASSERT_EQ(odd.error, "");
+      EXPECT_EQ(aligned.bits, odd.bits) << command(problem, options);
+    }
+  }
+}
+
+TEST_P(Cuda, SameBitsAloneAndInABatch) {
+  const Problem problem = full_problem(GetParam(), Dtype::f32, {5, 4, 60});
+  const Result all = run(problem, on_cuda());
+  ASSERT_EQ(all.error, "");
+  if (problem.part_count() == 1) return;
+  for (const int64_t part : {int64_t{0}, problem.part_count() - 1}) {
+    RunOptions options = on_cuda();
+    options.part = part;
+    const Result alone = run(problem, options);
+    ASSERT_EQ(alone.error, "");
+    const auto begin = all.bits.begin() + static_cast<int64_t>(all.bits_of_part) * part;
+    EXPECT_EQ(alone.bits,
+              std::vector<uint32_t>(begin, begin + static_cast<int64_t>(alone.bits.size())))
+        << command(problem, options);
+  }
+}
+
+// NaN, infinities, zeros of both signs and subnormals among the elements.
+TEST_P(Cuda, TakesSpecialValues) {
+  for (const char *kind : {"special", "subnormal", "extremes"}) {
+    std::string error;
+    const std::optional<Data> data = parse_data(kind, &error);
+    ASSERT_TRUE(data) << error;
+    RunOptions options = on_cuda();
+    options.data = *data;
+    for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16}) {
+      EXPECT_EQ(check(full_problem(GetParam(), dtype, {4, 4, 70}), options).failure, "");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Cuda, testing::ValuesIn(kOperations),
+                         [](const auto &p) { return std::string(name(p.param)); });
+
+}  // namespace
+}  // namespace halnorm_test
