@@ -51,9 +51,11 @@ struct CudaRoles {
   WarpChunk chunk;
   std::vector<WarpSum> warp_sums;
   Halide::Func block;     // (part, row, outer), over rows that are neighbours
-  Halide::RDom elements;  // of the block
+  Halide::RDom elements;  // of the block; of the output: (place, group, part, lane)
   Fold fold;
+  std::vector<Halide::Func> of_lanes;  // (lane, row, outer), what is made of warp sums
   Halide::Func output;
+  Halide::Func statistics;  // an output beside it: (row, outer)
   Halide::Var inner, next;  // its first two dimensions, where it has one value for each element
 };
 

@@ -35,6 +35,10 @@ halnorm_kernel(any_norm parameter               vector       parameter)
 halnorm_kernel(any_norm parameter_gradient      vector       parameter_gradient)
 
 # The same on CUDA, in its own order of sums (cuda_roles.h). Aligned: rows are whole vectors.
+halnorm_kernel(layer_norm_forward cuda_norm cuda_norm cuda_norm has_mean=true aligned=true)
+halnorm_kernel(rms_norm_forward  cuda_norm cuda_norm cuda_norm has_mean=false aligned=true)
+halnorm_kernel(layer_norm_backward cuda_norm_backward cuda_norm cuda_norm_backward aligned=true)
+halnorm_kernel(rms_norm_backward cuda_norm_backward cuda_norm cuda_norm_backward aligned=true)
 halnorm_kernel(any_norm cuda_row_values_aligned cuda cuda_sums columns=false summands=values aligned=true)
 halnorm_kernel(any_norm cuda_row_values_any cuda cuda_sums columns=false summands=values aligned=false)
 halnorm_kernel(any_norm cuda_row_deviations_aligned cuda cuda_sums columns=false summands=deviations aligned=true)

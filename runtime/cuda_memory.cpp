@@ -82,9 +82,18 @@ OfRows CudaMemory::take_of_rows(int64_t count, int64_t outers) {
 
 halnorm_status CudaMemory::launch(Part part, Storage storage, CudaArguments *arguments) {
   const Kernel *kernel = find_kernel(call_, target_, Operation::any_norm, part, storage);
-  if (kernel == nullptr) return no_kernel(call_, target_);
-  last = kernel;
-  return launching_ ? arguments->run(*kernel, stream_) : HALNORM_OK;
+  return kernel == nullptr ? no_kernel(call_, target_) : launch(*kernel, arguments);
+}
+
+const Kernel *CudaMemory::find_whole(Part part) const {
+  const Kernel *kernel = find_kernel(call_, target_, call_.operation, part, call_.storage);
+  const bool fits = kernel != nullptr && call_.row_length <= kernel->rows * kChunk;
+  return fits && !prefers_stages(call_) ? kernel : nullptr;
+}
+
+halnorm_status CudaMemory::launch(const Kernel &kernel, CudaArguments *arguments) {
+  last = &kernel;
+  return launching_ ? arguments->run(kernel, stream_) : HALNORM_OK;
 }
 
 halnorm_status CudaMemory::fill(uint64_t address, int64_t floats, float value) {

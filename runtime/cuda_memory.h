@@ -49,6 +49,9 @@ class CudaMemory {
   OfRows take_of_rows(int64_t count, int64_t outers);
 
   halnorm_status launch(Part part, Storage storage, CudaArguments *arguments);
+  // A kernel of whole rows; null where there is none for rows of this length.
+  const Kernel *find_whole(Part part) const;
+  halnorm_status launch(const Kernel &kernel, CudaArguments *arguments);
   halnorm_status fill(uint64_t address, int64_t floats, float value);
 
   // A tensor of all elements to read, or room for one to write and then to store.

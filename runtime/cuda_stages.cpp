@@ -244,7 +244,39 @@ halnorm_status CudaStages::apply(bool of_gradient, const Elements *inputs, int i
   return memory_.store(grid_, call_.y, &Axis::y, output);
 }
 
+halnorm_status CudaStages::whole_rows(bool *done) {
+  const Elements y = memory_.room_for(grid_, call_.y, &Axis::y);
+  const bool aligned = is_aligned(x_, call_.storage) && is_aligned(y, call_.storage) &&
+                       is_aligned(gamma_) && is_aligned(beta_);
+  const Kernel *kernel = aligned && !grid_.columns ? memory_.find_whole(Part::cuda_norm) : nullptr;
+  *done = kernel != nullptr;
+  if (!*done) return HALNORM_OK;
+  const int64_t rows = grid_.rows.extent, outers = grid_.outer_count;
+  const OfRows mean = memory_.room_for_statistic(grid_, call_.mean, rows, outers);
+  const OfRows rstd = memory_.room_for_statistic(grid_, call_.rstd, rows, outers);
+  CudaArguments arguments;
+  add_elements(&arguments, x_);
+  arguments.add(gamma_, {grid_.n, 1});
+  arguments.add(beta_, {grid_.n, 1});
+  arguments.add(static_cast<float>(call_.eps));
+  add_elements(&arguments, y);
+  add_of_rows(&arguments, mean);
+  add_of_rows(&arguments, rstd);
+  if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;
+  if (halnorm_status status = memory_.store(grid_, call_.y, &Axis::y, y)) return status;
+  if (halnorm_status status = memory_.store_statistic(grid_, call_.mean, mean)) return status;
+  if (halnorm_status status = memory_.store_statistic(grid_, call_.rstd, rstd)) return status;
+  memory_.last = kernel;
+  return HALNORM_OK;
+}
+
 halnorm_status CudaStages::forward() {
+  if (halnorm_status status = memory_.load_beta(&beta_)) return status;
+  if (call_.gamma_along_rows()) {
+    bool done = false;
+    if (halnorm_status status = whole_rows(&done)) return status;
+    if (done) return HALNORM_OK;
+  }
   OfRows of_rows[3];  // high and low of the mean, rstd
   if (call_.operation == Operation::batch_norm_inference) {
     if (halnorm_status status = running_statistics(&of_rows[0], &of_rows[2])) return status;
@@ -252,7 +284,6 @@ halnorm_status CudaStages::forward() {
   } else if (halnorm_status status = statistics(&of_rows[0], &of_rows[1], &of_rows[2])) {
     return status;
   }
-  if (halnorm_status status = memory_.load_beta(&beta_)) return status;
   return apply(false, &x_, 1, of_rows, 3);
 }
 
@@ -334,6 +365,26 @@ halnorm_status CudaStages::gradients_of_channels(const Parts &parts, const OfRow
                   &Axis::dgamma, parts, 1, members, &rstd);
 }
 
+halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done) {
+  const Elements dx = memory_.room_for(grid_, call_.y, &Axis::y);
+  const bool aligned = is_aligned(x_, call_.storage) && is_aligned(dy_, call_.storage) &&
+                       is_aligned(dx, call_.storage) && is_aligned(gamma_);
+  const Kernel *kernel =
+      aligned && !grid_.columns ? memory_.find_whole(Part::cuda_norm_backward) : nullptr;
+  *done = kernel != nullptr;
+  if (!*done) return HALNORM_OK;
+  CudaArguments arguments;
+  add_elements(&arguments, dy_);
+  add_elements(&arguments, x_);
+  add_of_rows(&arguments, mean);
+  add_of_rows(&arguments, rstd);
+  arguments.add(gamma_, {grid_.n, 1});
+  arguments.add(int32_t{call_.has_mean()});
+  add_elements(&arguments, dx);
+  if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;
+  return memory_.store(grid_, call_.y, &Axis::y, dx);
+}
+
 halnorm_status CudaStages::backward() {
   const bool along = call_.gamma_along_rows(), parameters = call_.wants_parameter_gradients();
   const bool through_statistics = call_.y != nullptr && !call_.fixed_statistics;
@@ -345,6 +396,15 @@ halnorm_status CudaStages::backward() {
   }
   if (halnorm_status status = memory_.load_statistic(grid_, call_.saved_rstd, &of_rows[1])) {
     return status;
+  }
+  // Parameters first: dx may be dy.
+  if (parameters && along) {
+    if (halnorm_status status = gradients_along_rows(of_rows[0], of_rows[1])) return status;
+  }
+  if (through_statistics && along) {
+    bool done = false;
+    if (halnorm_status status = whole_rows_backward(of_rows[0], of_rows[1], &done)) return status;
+    if (done) return HALNORM_OK;
   }
   Parts parts;
   if (through_statistics || (parameters && !along)) {
@@ -360,12 +420,8 @@ halnorm_status CudaStages::backward() {
       return status;
     }
   }
-  // Parameters first: dx may be dy.
-  if (parameters) {
-    if (halnorm_status status = along ? gradients_along_rows(of_rows[0], of_rows[1])
-                                      : gradients_of_channels(parts, of_rows[1])) {
-      return status;
-    }
+  if (parameters && !along) {
+    if (halnorm_status status = gradients_of_channels(parts, of_rows[1])) return status;
   }
   if (call_.y == nullptr) return HALNORM_OK;
   const Elements inputs[] = {dy_, x_};

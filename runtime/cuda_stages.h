@@ -24,6 +24,10 @@ class CudaStages {
 
  private:
   halnorm_status forward();
+  // Layer and RMS norm, or their dx, in one kernel; false in *done where there is none for such
+  // rows.
+  halnorm_status whole_rows(bool *done);
+  halnorm_status whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done);
   halnorm_status statistics(OfRows *center, OfRows *low, OfRows *rstd);
   halnorm_status running_statistics(OfRows *mean, OfRows *rstd);
   halnorm_status update_running_statistics(const OfRows &center, const OfRows &low,

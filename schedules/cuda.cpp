@@ -11,23 +11,28 @@ using Halide::Var;
 
 namespace {
 
-// A chunk in the registers of each lane, and its sums: neither leaves the warp.
-void sum_in_warp(const WarpSum &sum, Func consumer, const Var &warp) {
-  for (Func fold : sum.folds) fold.compute_at(consumer, warp).gpu_lanes(CudaVars().lane);
+// Chunks in the registers of each lane, and their sums: neither leaves the warp.
+void sum_in_warp(const WarpSum &sum, Func consumer, const Var &warp, int chunks) {
+  const CudaVars vars;
   Func pairs = sum.pairs, places = sum.places;
-  const Var lane = CudaVars().lane, place = CudaVars().place;
-  pairs.compute_at(consumer, warp).gpu_lanes(lane);
-  places.compute_at(pairs, lane).store_in(MemoryType::Register);
-  places.bound(place, 0, kVector).unroll(place);
+  std::vector<Func> of_lanes = sum.folds;
+  of_lanes.push_back(pairs);
+  for (Func func : of_lanes) {
+    func.compute_at(consumer, warp).gpu_lanes(vars.lane);
+    if (chunks > 1)
+      func.bound(vars.part, 0, chunks).reorder(vars.part, vars.lane).unroll(vars.part);
+    func.bound(vars.lane, 0, kWarp).bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+  }
+  places.compute_at(pairs, chunks > 1 ? vars.part : vars.lane).store_in(MemoryType::Register);
+  places.bound(vars.place, 0, kVector).unroll(vars.place);
   places.update().reorder(sum.steps.x, sum.steps.y).unroll(sum.steps.x).unroll(sum.steps.y);
 }
 
-void load_in_lanes(const WarpChunk &chunk, Func consumer, const Var &lane, bool aligned) {
+void load_vectors(const WarpChunk &chunk, bool aligned) {
   Func loaded = chunk.loaded;
   const CudaVars vars;
-  loaded.compute_at(consumer, lane).store_in(MemoryType::Register);
+  loaded.store_in(MemoryType::Register);
   loaded.bound(vars.place, 0, kVector).bound(vars.group, 0, kGroups);
-  for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
   loaded.unroll(vars.place).unroll(vars.group);
   Halide::Stage load = loaded.update();
   load.reorder(chunk.load.x, chunk.load.y).unroll(chunk.load.y);
@@ -49,8 +54,54 @@ void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnob
       .split(number, block, warp, knobs.warps, TailStrategy::GuardWithIf)
       .gpu_blocks(block, vars.outer)
       .gpu_threads(warp);
-  sum_in_warp(sum, output, warp);
-  load_in_lanes(roles.chunk, sum.pairs, vars.lane, aligned);
+  sum_in_warp(sum, output, warp, 1);
+  Func loaded = roles.chunk.loaded;
+  loaded.compute_at(sum.pairs, vars.lane);
+  for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
+  load_vectors(roles.chunk, aligned);
+}
+
+// A block of one warp: Halide takes shuffles out of the condition that would guard a row that is
+// not there.
+void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
+  const CudaVars &vars = roles.vars;
+  const Halide::RDom &elements = roles.elements;
+  Func output = roles.output, statistics = roles.statistics, loaded = roles.chunk.loaded;
+  Var block("block"), warp("warp");
+  output.compute_root();
+  Halide::Stage rows = output.update();
+  // Halide does not see that each lane has elements of its own.
+  rows.allow_race_conditions();
+  rows.split(vars.row, block, warp, 1)
+      .reorder(elements.x, elements.y, elements.z, elements.w, warp, block, vars.outer)
+      .gpu_blocks(block, vars.outer)
+      .gpu_threads(warp)
+      .gpu_lanes(elements.w)
+      .vectorize(elements.x)
+      .unroll(elements.y)
+      .unroll(elements.z);
+  if (statistics.defined()) {
+    statistics.compute_root()
+        .split(vars.row, block, warp, 1)
+        .gpu_blocks(block, vars.outer)
+        .gpu_threads(warp);
+    statistics.compute_with(rows, warp);
+  }
+
+  loaded.compute_at(output, warp).bound(vars.part, 0, knobs.chunks).bound(vars.lane, 0, kWarp);
+  loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+  loaded.reorder(vars.place, vars.group, vars.part, vars.lane).unroll(vars.part);
+  loaded.gpu_lanes(vars.lane);
+  load_vectors(roles.chunk, true);
+  loaded.update()
+      .reorder(roles.chunk.load.x, roles.chunk.load.y, vars.part, vars.lane)
+      .unroll(vars.part)
+      .gpu_lanes(vars.lane);
+  for (const WarpSum &sum : roles.warp_sums) sum_in_warp(sum, output, warp, knobs.chunks);
+  for (Func func : roles.of_lanes) {
+    func.compute_at(output, warp).gpu_lanes(vars.lane).bound(vars.lane, 0, kWarp);
+    func.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+  }
 }
 
 void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {

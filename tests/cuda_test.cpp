@@ -100,6 +100,32 @@ TEST_P(Cuda, SameBitsWhereverTensorsLie) {
   }
 }
 
+// Every kernel of this operation and every stage, preferred in turn.
+TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16}) {
+    for (const std::vector<int64_t> &shape :
+         {std::vector<int64_t>{3, 4, 96}, {2, 2, 1024}, {2, 2, 2000}, {2, 2, 4092}}) {
+      const Problem problem = full_problem(GetParam(), dtype, shape);
+      const Result chosen = run(problem, on_cuda());
+      ASSERT_EQ(chosen.error, "");
+      RunOptions options = on_cuda();
+      options.kernel =
+          "halnorm_any_norm_cuda_row_values_any_" + std::string(name(dtype)) + "__cuda_sm80";
+      const Result in_stages = run(problem, options);
+      ASSERT_EQ(in_stages.error, "") << command(problem, options);
+      EXPECT_EQ(in_stages.bits, chosen.bits) << command(problem, options);
+      for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
+        const std::string kernel = halnorm_kernel_name(k);
+        if (kernel.rfind("halnorm_" + std::string(name(GetParam())) + "_cuda", 0) != 0) continue;
+        options.kernel = kernel;
+        const Result preferred = run(problem, options);
+        ASSERT_EQ(preferred.error, "") << command(problem, options);
+        EXPECT_EQ(preferred.bits, chosen.bits) << command(problem, options);
+      }
+    }
+  }
+}
+
 TEST_P(Cuda, SameBitsAloneAndInABatch) {
   const Problem problem = full_problem(GetParam(), Dtype::f32, {5, 4, 60});
   const Result all = run(problem, on_cuda());

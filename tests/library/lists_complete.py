@@ -17,7 +17,7 @@ SCHEDULING = re.compile(
 def operations(source):
     """(operation, part, generator, is for CUDA) of each halnorm_kernel() in operations.cmake."""
     text = checks.read(os.path.join(source, "generators", "operations.cmake"))
-    return [(operation, part, generator, template == "cuda") for operation, part, template, generator
+    return [(operation, part, generator, template.startswith("cuda")) for operation, part, template, generator
             in re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+(\w+)\s+(\w+)", text,
                           flags=re.MULTILINE)]
 

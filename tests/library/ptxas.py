@@ -10,7 +10,7 @@ import checks
 
 # Of a thread, by what a part holds of each element; else the last. A multiprocessor has 65536 for
 # its warps.
-MOST_REGISTERS = [("cuda_row_parameters", 168), ("cuda_row_weighted", 128), ("", 96)]
+MOST_REGISTERS = [("cuda_norm_backward", 255), ("cuda_norm", 192), ("cuda_row_parameters", 168), ("cuda_row_weighted", 128), ("", 96)]
 WIDE_LOAD = {"f32": "ld.global.nc.v4.b32", "f16": "ld.global.nc.v4.b16",
              "bf16": "ld.global.nc.v4.b16"}
 
@@ -25,10 +25,10 @@ def ptx_of(path):
 def check_text(kernel, text):
     name = kernel.symbol
     checks.expect(".local" not in text, name + ": has local memory")
-    if "_aligned" in kernel.part and "_parameters_" not in kernel.part:
+    if re.search(r"_norm(_backward)?$|_aligned$", kernel.part) and "_parameters_" not in kernel.part:
         wide = WIDE_LOAD[kernel.dtype]
         checks.expect(wide in text, "%s: has no %s" % (name, wide))
-    if re.match(r"cuda_row_(values|deviations|gradients|weighted|parameters)_", kernel.part):
+    if re.match(r"cuda_norm(_backward)?$|cuda_row_(values|deviations|gradients|weighted|parameters)_", kernel.part):
         checks.expect("shfl.sync" in text, name + ": has no shuffles")
         checks.expect("bar.sync" not in text, name + ": has a barrier, and one warp has a row")
         checks.expect("shared" not in text, name + ": has shared memory, and one warp has a row")
