@@ -10,9 +10,11 @@ import checks
 
 # Of a thread, by what a part holds of each element; else the last. A multiprocessor has 65536 for
 # its warps.
-MOST_REGISTERS = [("cuda_norm_backward", 255), ("cuda_norm", 192), ("cuda_row_parameters", 168), ("cuda_row_weighted", 128), ("", 96)]
+MOST_REGISTERS = [("cuda_norm_backward", 255), ("cuda_norm", 192), ("cuda_row_parameters", 168),
+                  ("cuda_row_weighted", 128), ("", 96)]
 # Of four elements.
-WIDE_LOAD = {"f32": r"ld\.global\.nc\.(v4\.b32|v2\.b64)", "f16": r"ld\.global\.nc\.(v4\.b16|v2\.b32)",
+WIDE_LOAD = {"f32": r"ld\.global\.nc\.(v4\.b32|v2\.b64)",
+             "f16": r"ld\.global\.nc\.(v4\.b16|v2\.b32)",
              "bf16": r"ld\.global\.nc\.(v4\.b16|v2\.b32)"}
 
 
