@@ -2,7 +2,6 @@
 // Parts of sums on CUDA: over kChunk elements of a row in the order of a warp, or over kBlock
 // elements, one after the other, of rows that are neighbours.
 #include "cuda_generator.h"
-#include "summands.h"
 
 namespace halnorm {
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "Halide.h"
+#include "summands.h"
 
 namespace halnorm {
 
@@ -58,6 +59,14 @@ struct Sum {
 // What is known of an element (x; dy and x; ...), and what is summed of it.
 using Values = std::vector<Halide::Expr>;
 using Terms = std::function<std::vector<Halide::Expr>(const Values &values)>;
+
+inline std::map<std::string, Summands> summands_by_name() {
+  return {{"values", Summands::values},
+          {"deviations", Summands::deviations},
+          {"gradients", Summands::gradients},
+          {"weighted_gradients", Summands::weighted_gradients},
+          {"parameter_gradients", Summands::parameter_gradients}};
+}
 
 // All values of a Func of one or several values.
 Values values_of(const Halide::Func &func, const std::vector<Halide::Expr> &at);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a pass over all elements sums, on every family of targets.
+// What a pass over all elements sums, on every family of targets: generators and runtime share
+// this.
 #ifndef HALNORM_GENERATORS_SUMMANDS_H_
 #define HALNORM_GENERATORS_SUMMANDS_H_
-
-#include <map>
-#include <string>
 
 namespace halnorm {
 
@@ -18,14 +16,6 @@ enum class Summands {
   // dy and dy * xhat, xhat = (x - mean) * rstd of the element.
   parameter_gradients,
 };
-
-inline std::map<std::string, Summands> summands_by_name() {
-  return {{"values", Summands::values},
-          {"deviations", Summands::deviations},
-          {"gradients", Summands::gradients},
-          {"weighted_gradients", Summands::weighted_gradients},
-          {"parameter_gradients", Summands::parameter_gradients}};
-}
 
 }  // namespace halnorm
 

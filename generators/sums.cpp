@@ -4,7 +4,6 @@
 // it lies another: along dense rows (RowTotals, RowChunks) or across rows that are neighbours
 // (ColumnSums). The runtime turns totals into statistics (runtime/statistics.h).
 #include "norm_generator.h"
-#include "summands.h"
 
 namespace halnorm {
 

@@ -7,10 +7,10 @@
 
 #include "cuda_launch.h"
 #include "cuda_memory.h"
+#include "generators/summands.h"
 #include "grid.h"
 #include "halnorm.h"
 #include "norm_call.h"
-#include "summands.h"
 
 namespace halnorm {
 

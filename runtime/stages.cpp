@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "context.h"
+#include "generators/summands.h"
 #include "kernel_call.h"
 #include "parallel.h"
 #include "parameters.h"
 #include "stage_executor.h"
 #include "statistics.h"
 #include "strided.h"
-#include "summands.h"
 
 namespace halnorm {
 namespace {
