@@ -255,4 +255,9 @@ Expr input_gradient(const Expr &g, const Expr &x, const Expr &mean, const Expr &
   return ((g - mean_g) - (x - mean) * slope) * rstd;
 }
 
+vector<Expr> parameter_gradient_terms(const Expr &dy, const Expr &x, const Expr &mean,
+                                      const Expr &rstd) {
+  return {dy, dy * ((x - mean) * rstd)};
+}
+
 }  // namespace halnorm

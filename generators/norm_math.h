@@ -131,6 +131,12 @@ Halide::Expr input_gradient(const Halide::Expr &g, const Halide::Expr &x, const 
                             const Halide::Expr &rstd, const Halide::Expr &mean_g,
                             const Halide::Expr &slope);
 
+// What an element adds to dbeta and to dgamma: dy and dy * xhat, the derivatives of y through beta
+// and gamma.
+std::vector<Halide::Expr> parameter_gradient_terms(const Halide::Expr &dy, const Halide::Expr &x,
+                                                   const Halide::Expr &mean,
+                                                   const Halide::Expr &rstd);
+
 // Value k of a Func of one or several values.
 Halide::Expr value_of(const Halide::Func &func, size_t k, const std::vector<Halide::Expr> &at);
 

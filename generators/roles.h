@@ -17,10 +17,10 @@ struct LastPass {
   Halide::RDom few;     // a row of fewer than a group
 };
 
-// The stages of column sums, in order.
-struct ColumnSteps {
-  Halide::RDom steps;  // (element of a step, step)
-  Halide::RDom rest;   // the elements that are no whole step
+// Rows (or elements) that are taken in order, a few in each step.
+struct Steps {
+  Halide::RDom steps;  // (place in a step, step)
+  Halide::RDom rest;   // what is no whole step
 };
 
 struct Roles {
@@ -32,7 +32,8 @@ struct Roles {
   Halide::Func statistics;                 // an output: (row)
   Halide::Func output;                     // an output: the elements
   LastPass last_pass;                      // of the output, over dense rows
-  ColumnSteps column_steps;
+  Halide::Func gradients;                  // an output: (element), sums over rows
+  Steps steps;                             // of column sums: elements; of gradients: rows
   Halide::Expr row_count, n;
 };
 

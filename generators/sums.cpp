@@ -72,7 +72,7 @@ class SumsGenerator : public CpuGenerator<T> {
       case Summands::parameter_gradients:
         break;
     }
-    return {v[0], v[0] * ((v[1] - v[2]) * v[3])};
+    return parameter_gradient_terms(v[0], v[1], v[2], v[3]);
   }
 
   void constrain_inputs() {
@@ -207,7 +207,7 @@ class ColumnSums : public SumsGenerator<ColumnSums> {
     const Func all = values(true);
     const Expr n = x().dim(1).extent();
     const int step = knobs.elements;
-    ColumnSteps &order = roles_.column_steps;
+    Steps &order = roles_.steps;
     order.steps = RDom(0, step, 0, n / step, "steps");
     order.rest = RDom(0, n % step, "rest");
     const auto add = [&](const Expr &i) {

@@ -56,6 +56,7 @@ class StageExecutor {
 
   void sum_tile(const Kernel &kernel, const Block &block, const Tile &tile,
                 TaskMemory *memory) const;
+  float *parameter_sums_of(const Tile &tile, int k) const;
   void sum_parameters(const Block &block, const Tile &tile, const TileView &dy,
                       const TileView &x) const;
   void apply(const Block &block, const Tile &tile, const TileView &dy, const TileView &x,

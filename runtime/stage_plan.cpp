@@ -32,7 +32,14 @@ int64_t power_of_two_below(int64_t value) {
 
 int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
 
+// That kernel takes rows of whole groups, and dx apart from dy.
+bool can_fuse_parameters(const NormCall &call, const Grid &grid) {
+  return call.gamma_along_rows() && call.wants_parameter_gradients() && takes_gradient(call) &&
+         !grid.columns && grid.n % kLanes == 0 && call.y != nullptr && call.y != call.dy;
+}
+
 Part last_part(const NormCall &call, const Grid &grid) {
+  if (can_fuse_parameters(call, grid)) return Part::row_backward_parameters;
   static constexpr Part kParts[2][2][2] = {
       {{Part::row_apply_channel, Part::row_apply},
        {Part::column_apply_channel, Part::column_apply}},
@@ -117,6 +124,7 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
       y{norm_call.y, &Axis::y} {
   const bool wants_parameters = call.wants_parameter_gradients();
   wants_parameters_of_rows = wants_parameters && call.gamma_along_rows();
+  fuses_parameters = can_fuse_parameters(call, grid);
   if (call.is_backward()) {
     wants_totals = (call.y != nullptr && !call.fixed_statistics) ||
                    (wants_parameters && !call.gamma_along_rows());

@@ -61,6 +61,7 @@ struct Plan {
   Tensor x, dy, y;
   bool wants_totals;              // of the forward sums, or of the gradients
   bool wants_parameters_of_rows;  // a gradient of parameters that lie along the rows
+  bool fuses_parameters;          // that gradient comes from the last pass too
   // Those gradients are summed by so many rows, in order, and then over these blocks.
   int64_t parameter_rows, parameter_blocks;
 

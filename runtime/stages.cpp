@@ -101,15 +101,25 @@ void StageExecutor::parameters_of(const Tile &tile, TaskMemory *memory) const {
       const_cast<float *>(dense_beta(call_, plan_.target, tile.begin, tile.count, memory->beta));
 }
 
+// Of beta or gamma, those that a tile adds to: zeros where its block of parameters begins.
+float *StageExecutor::parameter_sums_of(const Tile &tile, int k) const {
+  const Grid &grid = plan_.grid;
+  const int64_t number = tile.outer * ceil_div(grid.rows.extent, plan_.parameter_rows) +
+                         tile.row / plan_.parameter_rows;
+  float *sums = plan_.parameter_sums[k] + number * padded(grid.n) + tile.begin;
+  if (tile.row % plan_.parameter_rows == 0) {
+    memset(sums, 0, static_cast<size_t>(tile.count) * sizeof(float));
+  }
+  return sums;
+}
+
 // Adds a tile to the sums of its block of parameters, in the order of its rows.
 void StageExecutor::sum_parameters(const Block &block, const Tile &tile, const TileView &dy,
                                    const TileView &x) const {
   const Kernel &kernel = *kernels_.parameter_sums;
   const Grid &grid = plan_.grid;
   const int64_t first = at(block, tile, grid);
-  const int64_t number = tile.outer * ceil_div(grid.rows.extent, plan_.parameter_rows) +
-                         tile.row / plan_.parameter_rows;
-  const bool begins = tile.row % plan_.parameter_rows == 0;
+  float *const sums[2] = {parameter_sums_of(tile, 0), parameter_sums_of(tile, 1)};
   // Where rows are neighbours they add up in lanes, some elements at a time.
   const int64_t step = grid.columns ? kernel.rows : tile.count;
   for (int64_t e = 0; e < tile.count; e += step) {
@@ -123,11 +133,7 @@ void StageExecutor::sum_parameters(const Block &block, const Tile &tile, const T
     }
     arguments.add(block.mean + first, {tile.rows});
     arguments.add(block.rstd + first, {tile.rows});
-    for (float *sums : plan_.parameter_sums) {
-      float *of_tile = sums + number * padded(grid.n) + tile.begin + e;
-      if (begins) memset(of_tile, 0, static_cast<size_t>(count) * sizeof(float));
-      arguments.add(of_tile, {count});
-    }
+    for (float *of_parameter : sums) arguments.add(of_parameter + e, {count});
     arguments.run(kernel);
   }
 }
@@ -138,6 +144,10 @@ void StageExecutor::apply(const Block &block, const Tile &tile, const TileView &
   const int64_t first = at(block, tile, grid);
   const bool along = call_.gamma_along_rows(), gradient = takes_gradient(call_);
   const TileView y = room_for(call_, grid, plan_.y, tile, memory->y);
+  float *sums[2] = {};
+  if (plan_.fuses_parameters) {
+    for (int k = 0; k < 2; ++k) sums[k] = parameter_sums_of(tile, k);
+  }
   const int64_t step = grid.columns ? tile.rows : kernels_.last->rows;
   for (int64_t r = 0; r < tile.rows; r += step) {
     const int64_t rows = smaller(step, tile.rows - r);
@@ -172,6 +182,9 @@ void StageExecutor::apply(const Block &block, const Tile &tile, const TileView &
       add_parameter(memory->beta, plan_.beta);
     }
     add_tensor(y);
+    for (const float *of_parameter : sums) {
+      if (of_parameter != nullptr) arguments.add(of_parameter, {tile.count});
+    }
     arguments.run(*kernels_.last);
   }
   store(call_, grid, plan_.y, tile, y);
@@ -188,7 +201,9 @@ void StageExecutor::finish(const Block &block, const Tile &tile, TaskMemory *mem
     TileView dy = {};
     if (backward) dy = load(call_, plan_.grid, plan_.dy, rows, memory->dy);
     const TileView x = load(call_, plan_.grid, plan_.x, rows, memory->x);
-    if (plan_.wants_parameters_of_rows) sum_parameters(block, rows, dy, x);
+    if (plan_.wants_parameters_of_rows && !plan_.fuses_parameters) {
+      sum_parameters(block, rows, dy, x);
+    }
     if (call_.y != nullptr) apply(block, rows, dy, x, memory);
   }
 }
@@ -285,7 +300,7 @@ halnorm_status StageExecutor::find_kernels() {
   const bool backward = call_.is_backward(), columns = plan_.grid.columns;
   const Summands summands = backward ? gradients_of(call_) : Summands::deviations;
   const bool first = plan_.wants_totals && has_two_passes_of_sums();
-  const bool of_rows = plan_.wants_parameters_of_rows;
+  const bool of_rows = plan_.wants_parameters_of_rows && !plan_.fuses_parameters;
   kernels_.last = plan_.last;
   const bool found =
       look_up(&kernels_.first_sums, first, sums_part(plan_, Summands::values)) &&

@@ -15,7 +15,7 @@ using Halide::Var;
 void schedule_column_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
   const int native = target.natural_vector_size<float>(), vector = native * knobs.vectors;
   const Var row = roles->vars.row;
-  const ColumnSteps &order = roles->column_steps;
+  const Steps &order = roles->steps;
   Func sums = roles->output;
   sums.compute_root();
   Halide::Stage steps = sums.update(0), rest = sums.update(1);

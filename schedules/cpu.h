@@ -24,6 +24,8 @@ void schedule_row_totals(Roles *roles, const Knobs &knobs, const Halide::Target 
 void schedule_row_chunks(Roles *roles, const Knobs &knobs, const Halide::Target &target);
 void schedule_row_fold(Roles *roles, const Halide::Target &target);
 void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target);
+void schedule_row_backward_parameters(Roles *roles, const Knobs &knobs,
+                                      const Halide::Target &target);
 
 // The same over rows that are neighbours.
 void schedule_column_sums(Roles *roles, const Knobs &knobs, const Halide::Target &target);

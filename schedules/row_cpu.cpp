@@ -232,6 +232,28 @@ void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &
   last_pass_over_rows(roles, knobs, target);
 }
 
+// A few rows at a time, for which the sums of an element stay in registers.
+void schedule_row_backward_parameters(Roles *roles, const Knobs &knobs,
+                                      const Halide::Target &target) {
+  const Var i = roles->vars.i;
+  Var group("group"), element("element");
+  Func output = roles->output, gradients = roles->gradients;
+  const int vector = vector_of(output, knobs, target);
+  const auto by_vectors = [&](Halide::Stage stage) {
+    return stage.split(i, group, element, vector, TailStrategy::RoundUp).vectorize(element);
+  };
+  output.compute_root();
+  gradients.compute_root();
+  const Steps &order = roles->steps;
+  for (Func func : {output, gradients}) {
+    by_vectors(func.update(0)).reorder(element, order.steps.x, group, order.steps.y);
+    func.update(0).unroll(order.steps.x);
+    by_vectors(func.update(1)).reorder(element, group, order.rest);
+  }
+  gradients.update(0).compute_with(output.update(0), order.steps.x);
+  gradients.update(1).compute_with(output.update(1), group);
+}
+
 void schedule_vector(Roles *roles, const Halide::Target &target) {
   Func output = roles->output;
   output.vectorize(roles->vars.i, target.natural_vector_size(output.types()[0]),

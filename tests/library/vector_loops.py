@@ -20,7 +20,8 @@ Sums over dense rows (the parts row, long_row, row_totals_* and row_chunks_*):
   each tensor, of four elements at a time).
 
 Sums over rows that are neighbours (column_sums_*): the main loop loads a vector of each sum, adds
-as many elements to it as the knob elements says while it stays in its register, and stores it.
+as many elements to it as the knob elements says while it stays in its register, and stores it. So
+does that of row_backward_parameters with both its sums and as many rows as last_rows says.
 
 Last passes (row_apply*, row_backward*, column_apply*, column_backward*): there is a loop that
 multiplies vectors and writes results.
@@ -55,7 +56,7 @@ WIDTHS = [("avx512", Width("zmm", 16, True, False, x86_code.operations)),
           ("sse41", Width("xmm", 4, False, False, x86_code.operations)),
           ("neon", Width("q", 4, True, True, aarch64_code.operations))]
 LANES = 32  # kLanes of generators/norm_math.h
-ELEMENTS = 1  # the knob elements of schedules/cpu.h where a schedule does not give it
+ELEMENTS = LAST_ROWS = 1  # knobs of schedules/knobs.inc where a schedule does not give them
 
 
 def loops(kernel, width, function):
@@ -233,9 +234,19 @@ def check_last_pass(kernel, width, function):
     checks.expect(main, "%s: no loop writes results as %s code" % (kernel.symbol, width.register))
 
 
+def check_last_pass_with_sums(kernel, width, function):
+    check_last_pass(kernel, width, function)
+    wanted = knob(kernel, "last_rows", LAST_ROWS)
+    most = max([additions_to_loaded(loop, width).count(wanted)
+                for loop in vector_loops(kernel, width, function)], default=0)
+    checks.expect(most >= 2, "%s: no loop adds %d rows to both sums between a load and a store"
+                  % (kernel.symbol, wanted))
+
+
 CHECKS = [(r"row|long_row|row_(totals|chunks)_\w+", check_dense_sums),
           (r"column_sums_\w+", check_column_sums),
           (r"(row|column)_(apply|backward)(_channel)?", check_last_pass),
+          (r"row_backward_parameters", check_last_pass_with_sums),
           (r"row_fold|parameter(_gradient)?", None)]
 
 
