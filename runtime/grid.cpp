@@ -18,6 +18,8 @@ void copy_axes(Axis *to, const Axis *from, int32_t rank) {
   memcpy(to, from, static_cast<size_t>(rank) * sizeof(Axis));
 }
 
+constexpr int64_t kSamples = 64;
+
 Axis single_row() {
   Axis axis = {};
   axis.extent = 1;
@@ -93,6 +95,18 @@ Grid sums_grid_of(const NormCall &call, const Grid &grid) {
   groups.rows.extent /= call.channels_of_a_group;
   for (Stride stride : {&Axis::x, &Axis::y}) groups.rows.*stride *= call.channels_of_a_group;
   return groups;
+}
+
+Grid samples_grid_of(const Grid &sums_grid) {
+  Grid samples = sums_grid;
+  samples.n = smaller(sums_grid.n, kSamples);
+  const int64_t step = even_step(sums_grid.reduced, sums_grid.reduced_rank, &Axis::x);
+  if (step == 0) return samples;
+  samples.reduced_rank = 1;
+  samples.reduced[0] = {};
+  samples.reduced[0].extent = samples.n;
+  samples.reduced[0].x = step * (sums_grid.n / samples.n);
+  return samples;
 }
 
 int64_t most_rows_in_place(const Grid &grid, Stride stride) {

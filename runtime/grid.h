@@ -35,6 +35,10 @@ Grid grid_of(const NormCall &call);
 // pass where they are dense.
 Grid sums_grid_of(const NormCall &call, const Grid &grid);
 
+// A few elements of each row, no more than a block: evenly spread where all steps along the row are
+// alike, else the first ones.
+Grid samples_grid_of(const Grid &sums_grid);
+
 // Rows [row, row + rows) of one position of the outer axes, and elements [begin, begin + count).
 struct Tile {
   int64_t outer, row, rows, begin, count;

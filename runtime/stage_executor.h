@@ -46,9 +46,12 @@ class StageExecutor {
   enum class Order { front_to_back, back_to_front };
   void for_each_tile(const Block &block, const Grid &grid, TileSize size, Step step, Order order,
                      TaskMemory *memory) const;
-  bool has_two_passes_of_sums() const { return !call_.is_backward() && call_.has_mean(); }
+  bool has_two_passes_of_sums() const {
+    return !call_.is_backward() && call_.has_mean() && !plan_.has_samples;
+  }
   void sum_up(const Block &block, TaskMemory *memory) const;
 
+  void sum_samples(const Block &block, const Tile &tile, TaskMemory *memory) const;
   void sum_first(const Block &block, const Tile &tile, TaskMemory *memory) const;
   void sum(const Block &block, const Tile &tile, TaskMemory *memory) const;
   void fold(const Block &block, const Tile &tile, TaskMemory *memory) const;
@@ -67,7 +70,8 @@ class StageExecutor {
 
   template <typename Run>
   void for_each_statistic(const Block &block, const Run &run) const;
-  void find_centers(const Block &block) const;
+  void find_centers(const Block &block, int64_t elements_of_a_row) const;
+  bool move_centers(const Block &block) const;
   void find_statistics(const Block &block) const;
   void find_running_statistics(const Block &block) const;
   void read_saved_statistics(const Block &block) const;

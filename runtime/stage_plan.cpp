@@ -118,6 +118,7 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
       target(cpu_target),
       grid(grid_of(norm_call)),
       sums_grid(sums_grid_of(norm_call, grid)),
+      samples_grid(samples_grid_of(sums_grid)),
       rows_of_a_sum(grid.rows.extent / larger(sums_grid.rows.extent, 1)),
       x{const_cast<void *>(norm_call.x), &Axis::x},
       dy{const_cast<void *>(norm_call.dy), &Axis::dy},
@@ -131,6 +132,8 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
   } else {
     wants_totals = call.operation != Operation::batch_norm_inference;
   }
+  // Rows in one piece stay in a cache from pass to pass; and kernels of whole rows have two, too.
+  has_samples = !call.is_backward() && wants_totals && call.has_mean() && sums_grid.columns;
   parameter_rows = grid.columns ? kParameterColumns : kParameterRows;
   parameter_blocks = grid.outer_count * ceil_div(grid.rows.extent, parameter_rows);
   last = find_kernel(call, target, Operation::any_norm, last_part(call, grid), call.storage);

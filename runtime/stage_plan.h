@@ -56,10 +56,13 @@ struct Plan {
 
   const NormCall &call;
   int32_t target;
-  Grid grid, sums_grid;
+  Grid grid, sums_grid, samples_grid;
   int64_t rows_of_a_sum;  // rows of grid that one row of sums_grid holds
   Tensor x, dy, y;
-  bool wants_totals;              // of the forward sums, or of the gradients
+  bool wants_totals;  // of the forward sums, or of the gradients
+  // The sums of a forward are of deviations from the mean of a few elements, which saves a pass;
+  // else from the mean.
+  bool has_samples;
   bool wants_parameters_of_rows;  // a gradient of parameters that lie along the rows
   bool fuses_parameters;          // that gradient comes from the last pass too
   // Those gradients are summed by so many rows, in order, and then over these blocks.

@@ -47,31 +47,50 @@ void fill(float *values, const RowSet &rows, float value) {
   for (int64_t k = 0; k < rows.count; ++k) values[rows.first + k * rows.step] = value;
 }
 
-void StageExecutor::find_centers(const Block &block) const {
+void StageExecutor::find_centers(const Block &block, int64_t elements_of_a_row) const {
   for_each_statistic(block, [&](const RowSet &sums, const RowSet &, int64_t, int64_t) {
-    const auto n = static_cast<double>(sums.count * plan_.sums_grid.n);
+    const auto n = static_cast<double>(sums.count * elements_of_a_row);
     fill(block.center, sums, static_cast<float>(sum_of(block.totals[0], sums) / n));
   });
 }
 
+// The variance is the mean square about a center less the square of what the center is off, so that
+// the second must be a small part of the first. Moves the other centers to their means; true if
+// there are any. Once will do: no element of n is further than sqrt(n) deviations from their mean,
+// nor is a mean of some, and the error of the sums makes next to nothing of that.
+bool StageExecutor::move_centers(const Block &block) const {
+  bool moved = false;
+  for_each_statistic(block, [&](const RowSet &sums, const RowSet &, int64_t, int64_t) {
+    const auto n = static_cast<double>(sums.count * plan_.sums_grid.n);
+    const double square = sum_of(block.totals[0], sums) / n;
+    const double off = sum_of(block.totals[1], sums) / n;
+    if (!(off * off > square / 4)) return;
+    fill(block.center, sums,
+         static_cast<float>(static_cast<double>(block.center[sums.first]) + off));
+    moved = true;
+  });
+  return moved;
+}
+
 void StageExecutor::find_statistics(const Block &block) const {
   const int64_t n = plan_.sums_grid.n;
-  for_each_statistic(block, [&](const RowSet &sums, const RowSet &rows, int64_t offset,
-                                int64_t channel) {
-    const bool of_one_chunk = !plan_.sums_grid.columns && !plan_.is_long() && sums.count == 1;
-    const Statistic s = statistic_of(call_, block.center[sums.first],
-                                     {sum_of(block.totals[0], sums), sum_of(block.totals[1], sums),
-                                      static_cast<double>(sums.count * n), of_one_chunk});
-    fill(block.mean, rows, s.high);
-    fill(block.low, rows, s.low);
-    fill(block.rstd, rows, s.rstd);
-    if (call_.mean != nullptr) call_.mean[offset] = s.high + s.low;
-    if (call_.rstd != nullptr) call_.rstd[offset] = s.rstd;
-    const bool training = call_.operation == Operation::batch_norm_training;
-    if (training && call_.running_mean != nullptr) {
-      update_running_statistics(call_, s, sums.count * n, channel);
-    }
-  });
+  for_each_statistic(
+      block, [&](const RowSet &sums, const RowSet &rows, int64_t offset, int64_t channel) {
+        const bool of_one_chunk = !plan_.sums_grid.columns && !plan_.is_long() && sums.count == 1;
+        const DeviationSums deviations = {
+            sum_of(block.totals[0], sums), sum_of(block.totals[1], sums),
+            static_cast<double>(sums.count * n), of_one_chunk, plan_.has_samples};
+        const Statistic s = statistic_of(call_, block.center[sums.first], deviations);
+        fill(block.mean, rows, s.high);
+        fill(block.low, rows, s.low);
+        fill(block.rstd, rows, s.rstd);
+        if (call_.mean != nullptr) call_.mean[offset] = s.high + s.low;
+        if (call_.rstd != nullptr) call_.rstd[offset] = s.rstd;
+        const bool training = call_.operation == Operation::batch_norm_training;
+        if (training && call_.running_mean != nullptr) {
+          update_running_statistics(call_, s, sums.count * n, channel);
+        }
+      });
 }
 
 void StageExecutor::find_running_statistics(const Block &block) const {

@@ -80,6 +80,27 @@ void StageExecutor::sum_tile(const Kernel &kernel, const Block &block, const Til
   }
 }
 
+// Totals of a few elements of each row: some of a block.
+void StageExecutor::sum_samples(const Block &block, const Tile &tile, TaskMemory *memory) const {
+  const Grid &grid = plan_.samples_grid;
+  const int64_t first = at(block, tile, grid);
+  const TileView x = load(call_, grid, plan_.x, tile, memory->x);
+  float *sums = block.partial[0] +
+                (tile.outer - block.outer) * plan_.blocks_of_a_column() * padded(block.rows) +
+                tile.row - block.row;
+  memset(sums, 0, static_cast<size_t>(tile.rows) * sizeof(float));
+  const int64_t step = x.packed ? tile.count : most_elements_in_place(grid, &Axis::x);
+  for (int64_t i = 0; i < tile.count; i += step) {
+    KernelArguments arguments;
+    KernelShape shape = x.shape;
+    shape.extent1 = smaller(step, tile.count - i);
+    arguments.add(advance(x.data, i * shape.stride1, call_.storage), shape);
+    arguments.add(sums, {tile.rows});
+    arguments.run(*kernels_.first_sums);
+  }
+  add_up_blocks(sums, 1, 0, tile.rows, block.totals[0] + first);
+}
+
 void StageExecutor::sum_first(const Block &block, const Tile &tile, TaskMemory *memory) const {
   sum_tile(*kernels_.first_sums, block, tile, memory);
 }
@@ -119,8 +140,15 @@ void StageExecutor::sum_up(const Block &block, TaskMemory *memory) const {
   };
   if (has_two_passes_of_sums()) {
     pass(&StageExecutor::sum_first, Order::front_to_back);
-    find_centers(block);
+    find_centers(block, grid.n);
     pass(&StageExecutor::sum, Order::back_to_front);
+  } else if (plan_.has_samples) {
+    const Grid &samples = plan_.samples_grid;
+    for_each_tile(block, samples, {plan_.sums_tile.rows, samples.n}, &StageExecutor::sum_samples,
+                  Order::front_to_back, memory);
+    find_centers(block, samples.n);
+    pass(&StageExecutor::sum, Order::front_to_back);
+    if (move_centers(block)) pass(&StageExecutor::sum, Order::front_to_back);
   } else {
     if (!call_.is_backward()) {
       memset(block.center, 0, static_cast<size_t>(block.outers * block.rows) * sizeof(float));

@@ -299,7 +299,7 @@ halnorm_status StageExecutor::find_kernels() {
   };
   const bool backward = call_.is_backward(), columns = plan_.grid.columns;
   const Summands summands = backward ? gradients_of(call_) : Summands::deviations;
-  const bool first = plan_.wants_totals && has_two_passes_of_sums();
+  const bool first = plan_.has_samples || (plan_.wants_totals && has_two_passes_of_sums());
   const bool of_rows = plan_.wants_parameters_of_rows && !plan_.fuses_parameters;
   kernels_.last = plan_.last;
   const bool found =

@@ -20,11 +20,23 @@ Statistic statistic_in(const NormCall &call, float high, const DeviationSums &su
           static_cast<double>(variance)};
 }
 
+Statistic statistic_about(const NormCall &call, float center, const DeviationSums &sums) {
+  const double off = sums.deviations / sums.n;
+  const double mean = static_cast<double>(center) + off;
+  const float high = static_cast<float>(mean);
+  double variance = sums.squares / sums.n - off * off;
+  if (variance < 0) variance = 0;  // a NaN stays one
+  return {high, call.has_low_mean() ? static_cast<float>(mean - static_cast<double>(high)) : 0,
+          reciprocal_deviation(static_cast<float>(variance), static_cast<float>(call.eps)),
+          variance};
+}
+
 }  // namespace
 
-Statistic statistic_of(const NormCall &call, float high, const DeviationSums &sums) {
-  return sums.of_one_chunk ? statistic_in<float>(call, high, sums)
-                           : statistic_in<double>(call, high, sums);
+Statistic statistic_of(const NormCall &call, float center, const DeviationSums &sums) {
+  if (sums.from_samples) return statistic_about(call, center, sums);
+  return sums.of_one_chunk ? statistic_in<float>(call, center, sums)
+                           : statistic_in<double>(call, center, sums);
 }
 
 void add_up_blocks(const float *sums, int64_t blocks, int64_t step, int64_t count, double *totals) {

@@ -16,14 +16,15 @@ struct Statistic {
   double variance;  // the biased one, before rounding
 };
 
-// The corrected two-pass variance, as generators/norm_math.h has it, from the sums over n elements
-// of d * d and d, d = x - high. In f32 where those sums are of one chunk, so that a row comes out
-// the same whichever kernels run it.
+// From the sums over n elements of d * d and d, d = x - center, the variance of Chan, Golub,
+// LeVeque 1983. Two passes have the mean for a center, and it is then high, as in
+// generators/norm_math.h; in f32 where the sums are of one chunk, so that a row comes out the same
+// whichever kernels run it. Else the center is that of a few elements.
 struct DeviationSums {
   double squares, deviations, n;
-  bool of_one_chunk;
+  bool of_one_chunk, from_samples;
 };
-Statistic statistic_of(const NormCall &call, float high, const DeviationSums &sums);
+Statistic statistic_of(const NormCall &call, float center, const DeviationSums &sums);
 
 // 1 / sqrt(variance + eps), in f32 as kernels have it.
 inline float reciprocal_deviation(float variance, float eps) {
