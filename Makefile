@@ -26,7 +26,7 @@ CONFIGURE_TESTS = $(CONFIGURE) -DHALNORM_TESTS=ON -DHALNORM_PYTHON=ON -DPython_E
 ARM_PACKAGES := g++-aarch64-linux-gnu
 ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file pkg-config
 TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind \
-  pkg-config python3-dev
+  pkg-config python3-dev doxygen
 THREADS ?= 1
 CACHE ?= warm
 PROBLEMS ?=
@@ -44,14 +44,15 @@ TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test test-arm test-arm-part test-torch bench report tune install prefix-given install-build package \
-  generators arm-tests
+.PHONY: help demo test test-arm test-arm-part test-torch docs bench report tune install prefix-given install-build \
+  package generators arm-tests
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
 	@echo 'make test-arm                run all tests of the ARM kernels, emulated'
 	@echo 'make test-torch              run the tests of the Python package with PyTorch, which pip gets with all'
 	@echo '                             that it needs (on x86 several GB, for its wheel is that of CUDA)'
+	@echo 'make docs                    make a site of the documents and of the API of halnorm.h'
 	@echo 'make bench [THREADS="n ..."] [CACHE=warm, cold or both] [PROBLEMS=file, name in bench/shapes or list]'
 	@echo '                             compare schedules, other libraries and what moving the same bytes costs'
 	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [METRIC=time, instructions or model]'
@@ -88,6 +89,12 @@ test-torch: $(TOOLS) $(PYTHON_TOOLS)
 	$(CMAKE) --build $(BUILD) --target halnorm_python halnorm_python_stub halnorm_c_functions
 	$(VENV)/bin/ctest --preset release -R '^python_' -E pip_install
 	$(call why_skipped,$(BUILD))
+
+docs: $(TOOLS)
+	@scripts/require_packages.sh doxygen
+	$(CONFIGURE)
+	$(CMAKE) --build $(BUILD) --target halnorm_docs
+	@echo '$(BUILD)/docs/html/index.html'
 
 generators: $(TOOLS)
 	$(CONFIGURE)
