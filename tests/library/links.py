@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Links in the documents that lead nowhere: to files that the repository does not have, or to headings
-that a document does not have."""
+"""Links in the documents that lead nowhere: to files that the repository does not have, or to
+headings that a document does not have. And documents of docs/ to which README.md does not lead."""
 import argparse
 import os
 import re
@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--source", required=True)
     options = parser.parse_args()
     count = 0
+    linked = set()
     for document in documents(options.source):
         name = os.path.relpath(document, options.source)
         for link in LINK.findall(FENCED.sub("", checks.read(document))):
@@ -46,6 +47,11 @@ def main():
             if anchor:
                 checks.expect(anchor in anchors(checks.read(target)),
                               "%s: no heading of %s is #%s" % (name, path or name, anchor))
+            if name == "README.md":
+                linked.add(os.path.relpath(target, options.source))
+    for name in sorted(os.listdir(os.path.join(options.source, "docs"))):
+        checks.expect(not name.endswith(".md") or "docs/" + name in linked,
+                      "README.md does not lead to docs/" + name)
     checks.expect(count, "no links were found")
     checks.finish("%d links" % count)
 
