@@ -16,17 +16,21 @@ function(halnorm_refuse message)
   message(FATAL_ERROR " ${_halnorm_caller}: ${message}")
 endfunction()
 
-# Refuses what is not in a list, and says what is.
+# Refuses what is not in a list, and says what is; and what is there twice.
 function(halnorm_check_words what words known)
   if(NOT words)
     string(JOIN ", " there_are ${known})
     halnorm_refuse("no ${what}; there are: ${there_are}")
   endif()
+  set(seen)
   foreach(word IN LISTS words)
     if(NOT word IN_LIST known)
       string(JOIN ", " there_are ${known})
       halnorm_refuse("no ${what} '${word}'; there are: ${there_are}")
+    elseif(word IN_LIST seen)
+      halnorm_refuse("${what} '${word}' is there twice")
     endif()
+    list(APPEND seen ${word})
   endforeach()
 endfunction()
 

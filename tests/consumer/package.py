@@ -98,6 +98,8 @@ REFUSED = [
     ({"--dtype": "f32,f64"}, ["dtype 'f64'", "f32, f16, bf16"]),
     ({"--target": "x86_avx2,vax"}, ["target 'vax'", "x86_sse41", "arm_neon"]),
     ({"--rows": "-1"}, ["rows '-1'"]),
+    ({"--dtype": "f32,bf16,f32"}, ["dtype 'f32' is there twice"]),
+    ({"-o": __file__ + "/out"}, ["cannot write to '%s/out'" % __file__]),
     ({"--fast": "1"}, ["option '--fast'", "--all-schedules"]),
 ]
 
@@ -109,8 +111,8 @@ def check_generator(options, prefix):
     out = fresh(options, "out")
 
     def generate(environment=where, **changed):
-        words = dict(GOOD, **changed)
-        return checks.run(program, *[word for pair in words.items() for word in pair], "-o", out,
+        words = {**GOOD, "-o": out, **changed}
+        return checks.run(program, *[word for pair in words.items() for word in pair],
                           env=environment)
 
     def refused(what, names, status, output):
