@@ -44,7 +44,8 @@ function(halnorm_print_help)
                         [--rows ROWS] [--all-schedules]
 Writes functions for rows of N elements: OP_nN.h, and libOP_nN_TARGET.a for each target.
   OP      ${ops}
-  N       elements of a row (of instance_norm and batch_norm_inference: of a channel of a sample)
+  N       elements of a row (of instance and batch norm: of a channel of a sample, of group_norm: of
+          a group of channels of a sample)
   DTYPE   ${dtypes}
   TARGET  ${targets}
   ROWS    of a call that the schedules are chosen for; 1, if it is not given

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each generated function writes the bits that the library writes: padded rows, more of them than a
- * kernel takes at once, out of place and in place. */
+ * kernel takes at once, out of place and in place, however the compiler contracts. */
 #include <halnorm.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,9 +10,13 @@
 
 enum { kSamples = 2, kChannels = 70, kRows = kSamples * kChannels, kLongest = 5000 };
 
-/* With room behind each row. */
-#define X_STRIDE(n) ((n) + 3)
-#define Y_STRIDE(n) ((n) + 8)
+/* With room behind each row, but for group norm: the channels of a sample are evenly spaced. */
+static int64_t gap;
+#define X_STRIDE(n) ((n) + 3 * gap)
+#define Y_STRIDE(n) ((n) + 8 * gap)
+
+/* A row of group norm is two channels, or three. */
+#define CHANNELS_OF_A_GROUP(n) ((n) % 2 == 0 ? 2 : 3)
 
 typedef uint16_t f16;
 typedef uint16_t bf16;
@@ -66,15 +70,20 @@ enum operation {
   layer_norm,
   rms_norm,
   instance_norm,
+  group_norm,
   batch_norm_inference,
   layer_norm_backward,
-  rms_norm_backward
+  rms_norm_backward,
+  instance_norm_backward,
+  batch_norm_backward
 };
 
 /* By the library, of the same rows. */
 static halnorm_status run(enum operation op, int64_t n, halnorm_dtype dtype) {
-  const int by_channel = op == instance_norm || op == batch_norm_inference;
+  const int by_channel =
+      op != layer_norm && op != rms_norm && op != layer_norm_backward && op != rms_norm_backward;
   int64_t rows[] = {kRows, n}, images[] = {kSamples, kChannels, n};
+  int64_t in_groups[] = {kSamples, kChannels * CHANNELS_OF_A_GROUP(n), n / CHANNELS_OF_A_GROUP(n)};
   int64_t x_strides[] = {X_STRIDE(n) * kChannels, X_STRIDE(n), 1};
   int64_t y_strides[] = {Y_STRIDE(n) * kChannels, Y_STRIDE(n), 1};
   int64_t channels = kChannels, statistics[] = {kSamples, kChannels}, row_count = kRows;
@@ -95,8 +104,20 @@ static halnorm_status run(enum operation op, int64_t n, halnorm_dtype dtype) {
     tx.strides = x_strides;
     ty.strides = y_strides;
     tgamma.shape = tbeta.shape = &channels;
-    tmean.ndim = trstd.ndim = 2;
-    tmean.shape = trstd.shape = statistics;
+    tdgamma.shape = tdbeta.shape = &channels;
+    tmean.ndim = trstd.ndim = tsaved_mean.ndim = tsaved_rstd.ndim = 2;
+    tmean.shape = trstd.shape = tsaved_mean.shape = tsaved_rstd.shape = statistics;
+    tsaved = tx;
+    tsaved.data = saved_x;
+  }
+  if (op == group_norm) {
+    tx.shape = ty.shape = in_groups;
+    tx.strides = ty.strides = NULL;
+    tgamma.shape = tbeta.shape = &in_groups[1];
+  }
+  if (op == batch_norm_backward) {
+    tsaved_mean = vector(center, &channels);
+    tsaved_rstd = vector(reciprocal, &channels);
   }
   switch (op) {
     case layer_norm:
@@ -105,6 +126,15 @@ static halnorm_status run(enum operation op, int64_t n, halnorm_dtype dtype) {
       return halnorm_rms_norm(NULL, &tx, &tgamma, -1, 1e-5, &ty, &trstd, 0);
     case instance_norm:
       return halnorm_instance_norm(NULL, &tx, &tgamma, &tbeta, 1e-5, &ty, &tmean, &trstd, 0);
+    case group_norm:
+      return halnorm_group_norm(NULL, &tx, &tgamma, &tbeta, kChannels, 1e-5, &ty, &tmean, &trstd,
+                                0);
+    case instance_norm_backward:
+      return halnorm_instance_norm_backward(NULL, &tx, &tsaved, &tgamma, &tsaved_mean, &tsaved_rstd,
+                                            &ty, &tdgamma, &tdbeta, 0);
+    case batch_norm_backward:
+      return halnorm_batch_norm_backward(NULL, &tx, &tsaved, &tgamma, &tsaved_mean, &tsaved_rstd,
+                                         &ty, &tdgamma, &tdbeta, 0);
     case layer_norm_backward:
       return halnorm_layer_norm_backward(NULL, &tx, &tsaved, &tgamma, &tsaved_mean, &tsaved_rstd,
                                          -1, &ty, &tdgamma, &tdbeta, 0);
@@ -145,6 +175,9 @@ static void expect_same_rows(const char *function, const char *what, const void 
 #define CALL_instance_norm(function, n, type, y, y_stride, mean, rstd)                        \
   function(kSamples, kChannels, (const type *)x, X_STRIDE(n), gamma_, beta, 1e-5f, (type *)y, \
            y_stride, mean, rstd)
+#define CALL_group_norm(function, n, type, y, y_stride, mean, rstd)                           \
+  function(kSamples, kChannels, CHANNELS_OF_A_GROUP(n), (const type *)x, X_STRIDE(n), gamma_, \
+           beta, 1e-5f, (type *)y, y_stride, mean, rstd, scratch_of(function##_scratch_bytes))
 #define CALL_batch_norm_inference(function, n, type, y, y_stride, mean, rstd)                   \
   function(kSamples, kChannels, (const type *)x, X_STRIDE(n), gamma_, beta, center, reciprocal, \
            (type *)y, y_stride)
@@ -158,8 +191,16 @@ static void expect_same_rows(const char *function, const char *what, const void 
   function(kRows, (const type *)x, X_STRIDE(n), (const type *)saved_x, X_STRIDE(n), gamma_, \
            reciprocal, (type *)y, y_stride, mean, scratch_of(function##_scratch_bytes))
 
+#define CALL_channel_gradient(function, n, type, y, y_stride, mean, rstd)                         \
+  function(kSamples, kChannels, (const type *)x, X_STRIDE(n), (const type *)saved_x, X_STRIDE(n), \
+           gamma_, center, reciprocal, (type *)y, y_stride, mean, rstd,                           \
+           scratch_of(function##_scratch_bytes))
+#define CALL_instance_norm_backward CALL_channel_gradient
+#define CALL_batch_norm_backward CALL_channel_gradient
+
 #define CHECK(op, n, dtype, function)                                                 \
   static void check_##function(void) {                                                \
+    gap = op != group_norm;                                                           \
     fill(x, type_of_##dtype);                                                         \
     fill(saved_x, type_of_##dtype);                                                   \
     memset(mean, 0, sizeof(mean));                                                    \
