@@ -2,7 +2,7 @@
 //
 // Reads a .npy file of float32: format version 1.0, dtype '<f4', C order, one or two dimensions.
 // Anything else is refused with a message that says what was found and what was expected.
-// The format is specified in NumPy's documentation, numpy.lib.format (NEP 1).
+// The format is specified in NumPy's documentation, numpy.lib.format (NEP 1). C99 and C++.
 
 #ifndef HALNORM_EXAMPLES_MINILM_NPY_H_
 #define HALNORM_EXAMPLES_MINILM_NPY_H_
@@ -126,7 +126,7 @@ static inline int npy_read_stream(FILE *file, const char *path, npy_array *array
   }
 
   const size_t bytes = (size_t)found;
-  array->data = malloc(bytes == 0 ? 1 : bytes);  // malloc(0) may return NULL
+  array->data = (float *)malloc(bytes == 0 ? 1 : bytes);  // malloc(0) may return NULL
   if (array->data == NULL) {
     snprintf(error, error_size, "%s: out of memory for %zu bytes", path, bytes);
     return -1;

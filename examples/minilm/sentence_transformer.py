@@ -31,7 +31,7 @@ from published import (
 
 EXAMPLES = Path(__file__).resolve().parent.parent
 sys.path.append(str(EXAMPLES))
-from compare import compare_forward, use_one_thread, with_halnorm  # noqa: E402
+from compare import compare, use_one_thread, with_halnorm  # noqa: E402
 
 SEQUENCES, LENGTH = 4, 128  # the model was trained on at most 128 tokens
 
@@ -126,12 +126,12 @@ def main() -> None:
         sentences = [torch.tensor([tokenizer.encode(sentence).ids]) for sentence in SENTENCES]
         check_embeddings([replica(ids)[0].numpy() for ids in sentences])
 
-    compare_forward("one sentence", bert, sentences[0])
+    compare("one sentence", bert, sentences[0])
     tokenizer.no_truncation()
     text = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     ids = torch.tensor(tokenizer.encode(text, add_special_tokens=False).ids)
     sequences = ids[: SEQUENCES * LENGTH].view(SEQUENCES, LENGTH)
-    compare_forward("the beginning of README.md", bert, sequences)
+    compare("the beginning of README.md", bert, sequences)
 
 
 if __name__ == "__main__":
