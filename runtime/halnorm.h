@@ -139,8 +139,8 @@ typedef struct halnorm_context halnorm_context;
  *     xhat_i = (x_i - mean) * rstd
  *     y_i    = xhat_i * gamma_i + beta_i                RMS: no beta
  *
- * The variance is the biased one. For x in f32 the corrected two-pass algorithm (Chan, Golub,
- * LeVeque 1983, "Algorithms for Computing the Sample Variance") keeps a mean much larger than the
+ * The variance is the biased one. For x in f32 the corrected sums of deviations of Chan, Golub,
+ * LeVeque 1983, "Algorithms for Computing the Sample Variance", keep a mean much larger than the
  * deviations from spoiling it.
  *
  * **Backward.** From dy, the gradient of a loss with respect to y, those with respect to x, gamma
