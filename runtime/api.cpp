@@ -42,6 +42,7 @@ halnorm_status check_axis(const View &x, int32_t *axis) {
                                                  const halnorm_context *context,
                                                  const Operands &operands, int32_t axis,
                                                  const Settings &settings) {
+  const FloatEnvironment environment;  // comparing a NaN may trap, too
   const View &x = *operands.x;
   if (halnorm_status status = check_settings(operation, context, x, settings)) return status;
   if (x.element_count == 0) {
@@ -70,7 +71,6 @@ halnorm_status check_axis(const View &x, int32_t *axis) {
   }
   call.kept_rank = canonicalize(call.kept, axis);
   call.reduced_rank = canonicalize(call.reduced, reduced_rank);
-  const FloatEnvironment environment;
   return execute(call);
 }
 

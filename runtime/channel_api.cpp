@@ -82,6 +82,7 @@ bool has_statistics(const Operands &operands) {
 
 halnorm_status run(Operation operation, const halnorm_context *context, const Operands &operands,
                    int32_t groups, const Settings &settings) {
+  const FloatEnvironment environment;  // comparing a NaN may trap, too
   const View &x = *operands.x;
   if (halnorm_status status = check_settings(operation, context, x, settings)) return status;
   if (x.element_count == 0) {
@@ -110,7 +111,6 @@ halnorm_status run(Operation operation, const halnorm_context *context, const Op
   const int32_t reduced_rank = x.rank - 2;
   for (int32_t i = 0; i < reduced_rank; ++i) set_data_axis(operands, 2 + i, &call.reduced[i]);
   call.reduced_rank = canonicalize(call.reduced, reduced_rank);
-  const FloatEnvironment environment;
   return execute(call);
 }
 

@@ -2,14 +2,9 @@
 // The promise: the same call gives the same bits on every target, for any number of threads, for a
 // row alone or in any batch, and for every schedule.
 #include <atomic>
-#include <cfenv>
 #include <cstddef>
 #include <map>
 #include <thread>
-
-#ifdef __SSE2__
-#include <xmmintrin.h>
-#endif
 
 #include "test_util.h"
 
@@ -250,59 +245,17 @@ TEST_P(Bits, AreTheSameForAPartAloneAndInABatch) {
   }
 }
 
-// Another rounding mode of the caller's, and of the threads of its pool, which inherit it.
-TEST_P(Bits, AreTheSameInAnotherRoundingMode) {
-  for (halnorm_parallel_for pool : {halnorm_parallel_for{nullptr}, &four_threads}) {
-    RunOptions options;
-    options.threads = pool == nullptr ? 1 : 4;
-    options.parallel_for = pool;
-    options.rounding = FE_UPWARD;
-    SCOPED_TRACE("rounding upward");
-    expect_same(options);
-  }
-}
-
-// Flushing of subnormals, in what is read and what is written.
-#ifdef __SSE2__
-constexpr unsigned kFlush = 0x8040;  // flush to zero, denormals are zero
-unsigned float_mode() { return _mm_getcsr(); }
-void set_float_mode(unsigned mode) { _mm_setcsr(mode); }
-#elif defined(__aarch64__)
-constexpr uint64_t kFlush = 1 << 24;  // FZ
-uint64_t float_mode() {
-  uint64_t mode;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
-  return mode;
-}
-void set_float_mode(uint64_t mode) { __asm__ volatile("msr fpcr, %0" : : "r"(mode)); }
-#endif
-
-TEST(BitsOfSubnormals, AreTheSameWhereTheCallerFlushesThem) {
-  for (Operation operation : kOperations) {
-    RunOptions options;
-    options.data.kind = Data::Kind::subnormal;
-    Problem problem = full_problem(operation, Dtype::f32, {3, 4, 70});
-    problem.eps = 0x1p-140;
-    const Result kept = run(problem, options);
-    Tensors tensors(problem, options.placement);
-    tensors.fill(options.data, options.seed);
-    const auto before = float_mode();
-    set_float_mode(before | kFlush);
-    const halnorm_status status = tensors.call(nullptr);
-    const auto after = float_mode();
-    set_float_mode(before);
-    EXPECT_EQ(after & kFlush, kFlush) << "the caller's mode was not restored";
-    ASSERT_EQ(status, HALNORM_OK) << halnorm_last_error();
-    size_t at = 0;
-    const Tensor &output = *tensors.output();
-    const size_t each = kept.bits_of_part;
-    const int64_t rows_of_part = output.rows() / problem.part_count();
-    for (int64_t row = 0; row < output.rows(); ++row) {
-      if (row % rows_of_part == 0) at = static_cast<size_t>(row / rows_of_part) * each;
-      for (int64_t i = 0; i < output.row_length(); ++i) {
-        ASSERT_EQ(canonical_bits(Dtype::f32, output.bits(row, i)), kept.bits[at++])
-            << print(problem) << " row " << row << " element " << i;
-      }
+// A mode of the caller's, and of the threads of its pool, which inherit it.
+TEST_P(Bits, AreTheSameInAnyFloatMode) {
+  for (FloatMode mode : kFloatModes) {
+    if (!available(mode)) continue;
+    for (halnorm_parallel_for pool : {halnorm_parallel_for{nullptr}, &four_threads}) {
+      RunOptions options;
+      options.threads = pool == nullptr ? 1 : 4;
+      options.parallel_for = pool;
+      options.float_mode = mode;
+      SCOPED_TRACE(name(mode));
+      expect_same(options);
     }
   }
 }

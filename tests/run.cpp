@@ -47,7 +47,7 @@ bool is_for_cuda(const std::string &target) { return target.rfind("cuda", 0) == 
 class Session {
  public:
   explicit Session(const RunOptions &options)
-      : rounding_(options.rounding), on_cuda_(is_for_cuda(options.target)) {
+      : float_mode_(options.float_mode), on_cuda_(is_for_cuda(options.target)) {
     status_ = halnorm_context_create(&context_);
     if (status_ == HALNORM_OK && !options.target.empty()) {
       status_ = halnorm_context_set_target(context_, options.target.c_str());
@@ -69,17 +69,21 @@ class Session {
   // The status of the call, or of what was refused before it.
   halnorm_status call(Tensors *tensors, int64_t part) {
     if (status_ != HALNORM_OK) return status_;
-    std::fesetround(rounding_);
+    const FloatModeScope scope(float_mode_);
+    const FloatState before = float_state();
     const halnorm_status status =
         on_cuda_ ? tensors->call_on_cuda(context_, part) : tensors->call(context_, part);
-    std::fesetround(FE_TONEAREST);
+    float_state_untouched_ = float_state() == before;
     return status;
   }
+
+  bool float_state_untouched() const { return float_state_untouched_; }
 
  private:
   halnorm_context *context_ = nullptr;
   halnorm_status status_;
-  const int rounding_;
+  const FloatMode float_mode_;
+  bool float_state_untouched_ = true;
   const bool on_cuda_;
 };
 
@@ -184,7 +188,9 @@ Result run(const Problem &problem, const RunOptions &options) {
   tensors.fill(options.data, options.seed);
   const FaultReporter reporter(command(problem, options));
   Session session(options);
-  Result result = {session.call(&tensors, options.part), "", "", {}, 0};
+  Result result;
+  result.status = session.call(&tensors, options.part);
+  result.float_state_untouched = session.float_state_untouched();
   if (result.status != HALNORM_OK) {
     result.error = halnorm_last_error();
     return result;

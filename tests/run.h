@@ -4,11 +4,11 @@
 #ifndef HALNORM_TESTS_RUN_H_
 #define HALNORM_TESTS_RUN_H_
 
-#include <cfenv>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "float_mode.h"
 #include "halnorm.h"
 #include "problem.h"
 #include "reference.h"
@@ -24,23 +24,24 @@ struct RunOptions {
   uint64_t seed = 1;
   int64_t part = kAllParts;  // or one row or sample alone, where it lies in the batch
   Placement placement = Placement::end_flush;
-  // What a command line cannot say: a pool and a rounding mode of the caller's.
+  // What a command line cannot say: a pool and a floating-point mode of the caller's.
   halnorm_parallel_for parallel_for = nullptr;
   void *pool = nullptr;
-  int rounding = FE_TONEAREST;
+  FloatMode float_mode = FloatMode::standard;
 };
 
 // The command that repeats a run.
 std::string command(const Problem &problem, const RunOptions &options);
 
 struct Result {
-  halnorm_status status;
+  halnorm_status status = HALNORM_OK;
   std::string error;   // the library's, when the status is not HALNORM_OK
   std::string kernel;  // what halnorm_last_kernel() said
   // Of y, mean and rstd, or of dx, part by part; after them running_mean, running_var, dgamma and
   // dbeta. All NaNs are made one.
   std::vector<uint32_t> bits;
   size_t bits_of_part = 0;  // how many of them each part has
+  bool float_state_untouched = true;
 };
 
 Result run(const Problem &problem, const RunOptions &options);
