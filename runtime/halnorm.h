@@ -16,8 +16,14 @@
  *
  * **Threads.** Any number of threads may be in any of the operations at once, with a context each,
  * with one in common or with none. Only the functions that change a context
- * (`halnorm_context_set_*`, halnorm_context_destroy()) must not run beside a call that uses it.
- * After fork() the child may go on calling.
+ * (`halnorm_context_set_*`, halnorm_context_destroy()) must not run beside a call that uses it;
+ * nothing notices if they do. After fork() the child may go on calling, whatever the threads of its
+ * parent were doing.
+ *
+ * **The process.** A call leaves the calling thread's signal mask and floating-point modes and
+ * flags as they were. The library's own threads take no signal that is sent to the process; they
+ * end at exit and where a shared object with halnorm in it is unloaded, which must not be beside a
+ * call.
  *
  * **Bits.** The same call gives the same bits: on every CPU target, for any number of threads,
  * whatever the caller's floating-point modes (rounding, flushing of subnormals, traps); kernels run

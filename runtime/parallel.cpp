@@ -50,7 +50,7 @@ struct Pool {
 };
 
 Pool pool;
-pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
+std::atomic<bool> fork_handler_added{false};
 std::atomic<int32_t> cpu_count{0};  // 0: not counted yet
 __thread bool inside_task;
 
@@ -92,7 +92,13 @@ void reset_pool_in_child() {
   pool.sleeping = 0;
 }
 
-void add_fork_handler() { pthread_atfork(nullptr, nullptr, reset_pool_in_child); }
+// Two threads may each add it: it does no more when it runs twice.
+bool add_fork_handler() {
+  if (fork_handler_added.load(std::memory_order_relaxed)) return true;
+  if (pthread_atfork(nullptr, nullptr, reset_pool_in_child) != 0) return false;
+  fork_handler_added.store(true, std::memory_order_relaxed);
+  return true;
+}
 
 int32_t online_cpus() {
   int32_t count = cpu_count.load(std::memory_order_relaxed);
@@ -214,8 +220,14 @@ void wait_for_helpers(Job *job) {
   }
 }
 
+void run_alone(Job *job) {
+  const InsideTask inside;
+  drain(job);
+}
+
 void run_on_pool(Job *job, int32_t threads) {
-  pthread_once(&fork_handler_once, add_fork_handler);
+  // A child of fork() could otherwise find the pool's mutex locked for ever.
+  if (!add_fork_handler()) return run_alone(job);
   int32_t to_wake;
   {
     const Lock lock;
@@ -225,10 +237,7 @@ void run_on_pool(Job *job, int32_t threads) {
     to_wake = job->seats < pool.sleeping ? job->seats : pool.sleeping;
   }
   for (int32_t i = 0; i < to_wake; ++i) pthread_cond_signal(&pool.posted);
-  {
-    const InsideTask inside;
-    drain(job);
-  }
+  run_alone(job);
   {
     const Lock lock;
     close_job(job);

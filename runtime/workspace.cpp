@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include <atomic>
+
 #include "context.h"
 
 namespace halnorm {
@@ -25,29 +27,36 @@ void free_call_block() {
 }
 
 // The value under the key only makes the C library call free_at_thread_end when a thread ends.
-pthread_key_t thread_end_key;
-bool thread_end_key_valid = false;
-pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
+constexpr int64_t kNoKey = -1;
+std::atomic<int64_t> thread_end_key{kNoKey};
 
 void free_at_thread_end(void *) { free_call_block(); }
 
-void create_thread_end_key() {
-  thread_end_key_valid = pthread_key_create(&thread_end_key, free_at_thread_end) == 0;
+// Without pthread_once, which would not try again after a failure.
+bool have_thread_end_key() {
+  if (thread_end_key.load(std::memory_order_acquire) != kNoKey) return true;
+  pthread_key_t key;
+  if (pthread_key_create(&key, free_at_thread_end) != 0) return false;
+  int64_t none = kNoKey;
+  if (!thread_end_key.compare_exchange_strong(none, key)) pthread_key_delete(key);
+  return true;
 }
 
 // A shared object with halnorm in it may be unloaded while its threads live on. The lowest
 // priority: after the pool's threads have ended.
-[[gnu::destructor(101)]] void delete_thread_end_key() {
-  if (thread_end_key_valid) pthread_key_delete(thread_end_key);
-  thread_end_key_valid = false;
+[[gnu::destructor(101)]] void release() {
+  free_call_block();
+  const int64_t key = thread_end_key.exchange(kNoKey);
+  if (key != kNoKey) pthread_key_delete(static_cast<pthread_key_t>(key));
 }
 
 [[gnu::cold, gnu::noinline]] void *grow(size_t bytes) {
   free_call_block();
   if (bytes > SIZE_MAX - kAlignment) return nullptr;
   const size_t rounded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) & ~(kAlignment - 1);
-  pthread_once(&thread_end_once, create_thread_end_key);
-  if (!thread_end_key_valid || pthread_setspecific(thread_end_key, &thread_end_key) != 0) {
+  if (!have_thread_end_key() ||
+      pthread_setspecific(static_cast<pthread_key_t>(thread_end_key.load()), &thread_end_key) !=
+          0) {
     return nullptr;  // better none than one that leaks with each thread
   }
   call_block.data = aligned_alloc(kAlignment, rounded);

@@ -7,11 +7,8 @@
 
 #include "halnorm.h"
 #include "problem.h"
+#include "process.h"
 #include "run.h"
-
-#ifdef __linux__
-#include <dirent.h>
-#endif
 
 namespace halnorm_test {
 namespace {
@@ -25,22 +22,6 @@ constexpr char kUsage[] =
     "  N is 0 for all threads; 1, the caller only, is the default\n"
     "  --part: one row (instance, group norm: one sample) alone, where it lies in the batch\n"
     "  --operations lists a small problem of each operation\n";
-
-// Threads of this process, or -1 where the system does not tell.
-int thread_count() {
-#ifdef __linux__
-  DIR *tasks = opendir("/proc/self/task");
-  if (tasks == nullptr) return -1;
-  int count = 0;
-  while (const dirent *entry = readdir(tasks)) {
-    if (entry->d_name[0] != '.') ++count;
-  }
-  closedir(tasks);
-  return count;
-#else
-  return -1;
-#endif
-}
 
 bool parse_flag(std::string_view argument, RunOptions *options, std::string *error) {
   const size_t equals = argument.find('=');

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contexts: target, threads, pool and workspace of a call, and several threads with one context.
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdio>
@@ -23,16 +22,7 @@ class Context : public testing::Test {
     Tensors tensors(must_parse(problem), Placement::end_flush);
     tensors.fill(Data(), 1);
     EXPECT_EQ(tensors.call(context_), HALNORM_OK) << halnorm_last_error();
-    std::vector<uint32_t> all;
-    const Expected nothing;
-    for (const Output &output : outputs_of(tensors, nothing)) {
-      for (int64_t row = 0; row < output.actual->rows(); ++row) {
-        for (int64_t i = 0; i < output.actual->row_length(); ++i) {
-          all.push_back(canonical_bits(output.actual->dtype(), output.actual->bits(row, i)));
-        }
-      }
-    }
-    return all;
+    return bits_of(&tensors);
   }
 
   halnorm_context *context_ = nullptr;
@@ -261,24 +251,6 @@ TEST_F(Context, MayBeSharedByEightThreads) {
   }
   for (std::thread &thread : threads) thread.join();
   EXPECT_EQ(wrong, 0) << "of " << 8 * kProblemCount << " calls on 8 threads that share a context";
-}
-
-TEST_F(Context, MayBeUsedAfterFork) {
-  if (*HALNORM_EMULATOR != '\0') {
-    GTEST_SKIP() << "qemu-user fails an assertion of its own (plugins/core.c, seen with 7.2) where "
-                    "the child of a process with threads starts one";
-  }
-  const std::vector<uint32_t> expected = bits(kLarge);  // the pool is up
-  const pid_t child = fork();
-  ASSERT_NE(child, -1);
-  if (child == 0) {
-    alarm(20);
-    _exit(bits(kLarge) == expected ? 0 : 1);
-  }
-  int status = -1;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0)
-      << "the child of fork() got other bits, or never came back; wait status " << status;
 }
 
 TEST(LastError, BelongsToItsThread) {

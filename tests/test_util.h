@@ -54,6 +54,20 @@ inline testing::AssertionResult as_expected(Tensors *tensors, const Expected &ex
   return testing::AssertionSuccess();
 }
 
+// Of all outputs, one after the other; all NaNs are made one.
+inline std::vector<uint32_t> bits_of(Tensors *tensors) {
+  std::vector<uint32_t> all;
+  const Expected nothing;
+  for (const Output &output : outputs_of(*tensors, nothing)) {
+    for (int64_t row = 0; row < output.actual->rows(); ++row) {
+      for (int64_t i = 0; i < output.actual->row_length(); ++i) {
+        all.push_back(canonical_bits(output.actual->dtype(), output.actual->bits(row, i)));
+      }
+    }
+  }
+  return all;
+}
+
 // Within the bound of the reference, on all targets that this machine can run.
 inline testing::AssertionResult accurate_on_all_targets(const Problem &problem, RunOptions options,
                                                         const Expected &expected) {
