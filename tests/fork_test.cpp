@@ -3,8 +3,8 @@
 #include <atomic>
 #include <thread>
 
-#include "context.h"
 #include "process.h"
+#include "scoped_context.h"
 #include "test_util.h"
 
 namespace halnorm_test {
@@ -49,7 +49,7 @@ TEST_F(Fork, ChildMayCallWhereOthersWereCalling) {
   constexpr int kChildren = 100;
   constexpr uint64_t kCallers = 3;
   const Problem problem = must_parse("rms_norm_forward:f32:4x30000:");
-  const Context context(4);
+  const ScopedContext context(4);
   std::atomic<bool> stop{false};
   std::atomic<int> refused{0};
   std::vector<std::thread> callers;

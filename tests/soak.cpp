@@ -10,9 +10,9 @@
 #include <random>
 #include <thread>
 
-#include "context.h"
 #include "process.h"
 #include "run.h"
+#include "scoped_context.h"
 
 namespace halnorm_test {
 namespace {
@@ -102,16 +102,16 @@ class Caller {
       case 2:
         return tensors->call(own_);
       case 3: {  // of all threads, made and destroyed for the call
-        const Context context(static_cast<int32_t>(random_() % 5));
+        const ScopedContext context(static_cast<int32_t>(random_() % 5));
         return tensors->call(context);
       }
       case 4: {  // with a pool of the caller's
-        const Context context(static_cast<int32_t>(random_() % 5));
+        const ScopedContext context(static_cast<int32_t>(random_() % 5));
         halnorm_context_set_parallel_for(context, backwards, nullptr);
         return tensors->call(context);
       }
       default: {  // which is refused first, where it needs memory
-        const Context context(2);
+        const ScopedContext context(2);
         char byte;
         halnorm_context_set_workspace(context, kCpu, &byte, 1);
         const halnorm_status status = tensors->call(context);
@@ -124,7 +124,7 @@ class Caller {
 
   std::minstd_rand random_;
   const halnorm_context *const shared_;
-  const Context own_;
+  const ScopedContext own_;
   const GuardedPages memory_;
   std::vector<std::unique_ptr<Work>> work_;
 };
@@ -167,7 +167,7 @@ Measure most(Iterator begin, Iterator end) {
 double mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 int soak(int64_t seconds) {
-  const Context shared(3);
+  const ScopedContext shared(3);
   std::vector<std::unique_ptr<Caller>> callers;
   for (size_t t = 0; t < kCallers; ++t) {
     callers.push_back(std::make_unique<Caller>(static_cast<unsigned>(t + 1), shared));

@@ -11,9 +11,9 @@
 #include <sstream>
 #include <thread>
 
-#include "context.h"
 #include "failing_calls.h"
 #include "process.h"
+#include "scoped_context.h"
 #include "test_util.h"
 
 namespace halnorm_test {
@@ -45,7 +45,7 @@ std::vector<Problem> problems() {
 // its children do so for the first time.
 std::vector<uint32_t> expected_bits(const Problem &problem) {
   static const GuardedPages memory(size_t{16} << 20);
-  const Context context(1);
+  const ScopedContext context(1);
   halnorm_context_set_workspace(context, {HALNORM_CPU, 0}, memory.data(), memory.size());
   Tensors tensors = filled(problem);
   EXPECT_EQ(tensors.call(context), HALNORM_OK) << halnorm_last_error();
@@ -121,7 +121,7 @@ TEST(FaultsOfMappings, AreReportedOrDoneWithout) {
   for (rlim_t more = 0; all_threads < 2; more = more * 5 / 4 + 4096) {
     const SharedReport report;
     const bool ended = true_in_child([&] {
-      const Context context(kThreads);
+      const ScopedContext context(kThreads);
       rlimit limit;
       getrlimit(RLIMIT_AS, &limit);
       rlimit small = limit;
@@ -166,8 +166,8 @@ TEST_P(Faults, OfEveryCallInTurnAreReportedOrDoneWithout) {
       const SharedReport report;
       std::string failed;
       const bool ended = true_in_child([&] {
-        if (after_another) smaller.first.call(Context(2));
-        const Context context(kThreads);
+        if (after_another) smaller.first.call(ScopedContext(2));
+        const ScopedContext context(kThreads);
         halnorm_status status;
         {
           const FailingCall failing(k);
@@ -207,7 +207,7 @@ INSTANTIATE_TEST_SUITE_P(All, Faults, testing::Bool(), [](const auto &info) {
 });
 
 TEST(FaultsOfContexts, AreReported) {
-  const Context another(1);
+  const ScopedContext another(1);
   halnorm_context *context = another;
   halnorm_status status;
   {
@@ -229,7 +229,7 @@ TEST(ForkedChildren, MayCallWhereThreadsWereBeingStarted) {
   const std::vector<uint32_t> expected = expected_bits(problem);
   EXPECT_TRUE(true_in_child([&] {
     Calls calls(problem);
-    const Context context(kThreads);
+    const ScopedContext context(kThreads);
     std::atomic<bool> starting{false}, forked{false};
     const BeforeThreads before([&] {
       starting = true;
@@ -251,7 +251,7 @@ TEST(ForkedChildren, MayCallWhereThreadsWereBeingStarted) {
 
 // The name of what a second, equal call asked the system for; "" where it is nothing.
 std::string asked_by_a_warm_call(const Problem &problem) {
-  const Context context(kThreads);
+  const ScopedContext context(kThreads);
   Calls calls(problem);
   if (calls.first.call(context) != HALNORM_OK) return halnorm_last_error();
   const FailingCall failing(1);
@@ -269,7 +269,7 @@ TEST(WarmCalls, AskTheSystemForNothing) {
 // With a workspace of the caller's, and one thread, there is nothing to warm up.
 TEST(CallsWithAWorkspace, AskTheSystemForNothing) {
   const GuardedPages memory(size_t{16} << 20);
-  const Context context(1);
+  const ScopedContext context(1);
   halnorm_context_set_workspace(context, {HALNORM_CPU, 0}, memory.data(), memory.size());
   for (const Problem &problem : problems()) {
     Tensors tensors = filled(problem);

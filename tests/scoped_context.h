@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#ifndef HALNORM_TESTS_CONTEXT_H_
-#define HALNORM_TESTS_CONTEXT_H_
+#ifndef HALNORM_TESTS_SCOPED_CONTEXT_H_
+#define HALNORM_TESTS_SCOPED_CONTEXT_H_
 
 #include <cstdint>
 #include <cstdio>
@@ -11,9 +11,9 @@
 namespace halnorm_test {
 
 // A halnorm_context of so many threads. Aborts where there is none.
-class Context {
+class ScopedContext {
  public:
-  explicit Context(int32_t threads) {
+  explicit ScopedContext(int32_t threads) {
     if (halnorm_context_create(&context_) == HALNORM_OK &&
         halnorm_context_set_num_threads(context_, threads) == HALNORM_OK) {
       return;
@@ -21,9 +21,9 @@ class Context {
     std::fprintf(stderr, "no context: %s\n", halnorm_last_error());
     std::abort();
   }
-  ~Context() { halnorm_context_destroy(context_); }
-  Context(const Context &) = delete;
-  Context &operator=(const Context &) = delete;
+  ~ScopedContext() { halnorm_context_destroy(context_); }
+  ScopedContext(const ScopedContext &) = delete;
+  ScopedContext &operator=(const ScopedContext &) = delete;
 
   operator halnorm_context *() const { return context_; }
 
@@ -33,4 +33,4 @@ class Context {
 
 }  // namespace halnorm_test
 
-#endif  // HALNORM_TESTS_CONTEXT_H_
+#endif  // HALNORM_TESTS_SCOPED_CONTEXT_H_
