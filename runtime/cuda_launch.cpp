@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <atomic>
 #include <new>
@@ -31,6 +32,15 @@ struct Module {
 };
 
 pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+// Of this thread, waiting for another that loads included.
+__thread double load_seconds = 0;
+
+double seconds_now() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 const LoadedFunction *find_function(const Module &module, const CudaStream &stream) {
   const LoadedFunction *loaded = module.functions.load(std::memory_order_acquire);
@@ -75,7 +85,30 @@ halnorm_status compile(const CudaStream &stream, const char *ptx, const char *en
   return fail_in_cuda("cuModuleGetFunction", error);
 }
 
-// A module of ours has one kernel.
+// Under the lock. A module of ours has one kernel.
+halnorm_status add_function(Module *module, const CudaStream &stream, const char *entry_name,
+                            CUfunction *function) {
+  const size_t ptx_bytes = strlen(module->ptx) + 1;
+  auto *ptx = static_cast<char *>(malloc(ptx_bytes));
+  auto *loaded = static_cast<LoadedFunction *>(malloc(sizeof(LoadedFunction)));
+  halnorm_status status;
+  if (ptx == nullptr || loaded == nullptr) {
+    status =
+        fail(HALNORM_OUT_OF_MEMORY, "no memory for %zu bytes", ptx_bytes + sizeof(LoadedFunction));
+  } else {
+    without_read_only_loads(module->ptx, ptx);
+    status = compile(stream, ptx, entry_name, function);
+  }
+  free(ptx);
+  if (status != HALNORM_OK) {
+    free(loaded);
+    return status;
+  }
+  *loaded = {stream.context, stream.context_id, *function, module->functions.load()};
+  module->functions.store(loaded, std::memory_order_release);
+  return HALNORM_OK;
+}
+
 halnorm_status load_function(Module *module, const CudaStream &stream, const char *entry_name,
                              CUfunction *function) {
   const LoadedFunction *found = find_function(*module, stream);
@@ -83,32 +116,17 @@ halnorm_status load_function(Module *module, const CudaStream &stream, const cha
     *function = found->function;
     return HALNORM_OK;
   }
-  pthread_mutex_lock(&loading);
+  const double begin = seconds_now();
   halnorm_status status = HALNORM_OK;
+  pthread_mutex_lock(&loading);
   found = find_function(*module, stream);
   if (found != nullptr) {
     *function = found->function;
   } else {
-    const size_t ptx_bytes = strlen(module->ptx) + 1;
-    auto *ptx = static_cast<char *>(malloc(ptx_bytes));
-    auto *loaded = static_cast<LoadedFunction *>(malloc(sizeof(LoadedFunction)));
-    if (ptx == nullptr || loaded == nullptr) {
-      status = fail(HALNORM_OUT_OF_MEMORY, "no memory for %zu bytes",
-                    ptx_bytes + sizeof(LoadedFunction));
-      free(loaded);
-    } else {
-      without_read_only_loads(module->ptx, ptx);
-      status = compile(stream, ptx, entry_name, function);
-      if (status == HALNORM_OK) {
-        *loaded = {stream.context, stream.context_id, *function, module->functions.load()};
-        module->functions.store(loaded, std::memory_order_release);
-      } else {
-        free(loaded);
-      }
-    }
-    free(ptx);
+    status = add_function(module, stream, entry_name, function);
   }
   pthread_mutex_unlock(&loading);
+  load_seconds += seconds_now() - begin;
   return status;
 }
 
@@ -217,16 +235,18 @@ halnorm_status load_kernels(int32_t target, CudaStream *stream) {
   list[0] = &user_context;
   stream->only_load = true;
   for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
-    const Kernel *kernel = kernel_named(halnorm_kernel_name(k));
-    if (kernel->target != target) continue;
+    const Kernel &kernel = kernel_at(k);
+    if (kernel.target != target) continue;
     stream->status = HALNORM_OK;
-    kernel->run(list);
+    kernel.run(list);
     if (stream->status != HALNORM_OK) return stream->status;
   }
   return HALNORM_OK;
 }
 
 }  // namespace halnorm
+
+double halnorm_cuda_load_seconds(void) { return halnorm::load_seconds; }
 
 // What Halide's kernels call; the library has these under other names (cmake/HalnormKernels.cmake).
 extern "C" {

@@ -129,6 +129,8 @@ halnorm_status no_kernel(const NormCall &call, int32_t target) {
               kStorageNames[static_cast<int>(call.storage)], target_name(target));
 }
 
+const Kernel &kernel_at(int32_t i) { return kKernels[i]; }
+
 const Kernel *kernel_named(const char *name) {
   for (const Kernel &kernel : kKernels) {
     if (strcmp(kernel.name, name) == 0) return &kernel;

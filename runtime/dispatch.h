@@ -60,6 +60,8 @@ bool prefers_stages(const NormCall &call);
 // What to fail with where there is none.
 halnorm_status no_kernel(const NormCall &call, int32_t target);
 
+// The kernels of this build: i in [0, halnorm_kernel_count()).
+const Kernel &kernel_at(int32_t i);
 const Kernel *kernel_named(const char *name);
 
 // What halnorm_last_kernel() reports of the calling thread.

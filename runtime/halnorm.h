@@ -490,6 +490,13 @@ const char *halnorm_last_error(void);
  * @return the symbol; "" if there was none */
 const char *halnorm_last_kernel(void);
 
+/** Seconds that the calling thread's calls have spent so far on loading kernels for CUDA, which the
+ * driver compiles when they are first used in a CUDA context; waiting for another thread that loads
+ * the same is included. What it grows by around a call, such as halnorm_context_prepare(), is what
+ * first use cost this call.
+ * @return seconds; 0 where nothing was loaded */
+double halnorm_cuda_load_seconds(void);
+
 /** The version of the library.
  * @return as HALNORM_VERSION has that of the header */
 const char *halnorm_version(void);

@@ -71,6 +71,7 @@ int main(void) {
   halnorm_context_destroy(context);
 
   expect(halnorm_target_count() > 0 && halnorm_target_name(0) != NULL, "there is a target");
+  expect(halnorm_cuda_load_seconds() == 0, "nothing was loaded for CUDA");
   expect(halnorm_version()[0] != '\0', "the version has a value");
   if (failures == 0) printf("all is well on %s\n", halnorm_last_kernel());
   return failures != 0;

@@ -3,6 +3,7 @@
 // becomes of its errors. What fails on purpose does so on the interpreter of tests/ptx/ alone.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -167,6 +168,41 @@ TEST_F(CudaDriver, ModulesAreLoadedOnceAndCallsAllocateNothing) {
     ASSERT_EQ(layer_norm(), HALNORM_OK);
     EXPECT_EQ(calls(synchronizing), before);
   }
+}
+
+TEST_F(CudaDriver, TheSecondsOfLoadingAreReported) {
+  const auto delay = symbol<void(const char *, int)>("halnorm_ptx_delay");
+  const auto calls = symbol<long(const char *)>("halnorm_ptx_calls");
+  if (delay == nullptr) GTEST_SKIP() << "the driver of a GPU takes the time that it takes";
+  const auto seconds_of = [](const auto &body) {
+    const double before = halnorm_cuda_load_seconds();
+    body();
+    return halnorm_cuda_load_seconds() - before;
+  };
+  const auto prepare = [&] { ASSERT_EQ(halnorm_context_prepare(context_, kDevice), HALNORM_OK); };
+  const auto normalize = [&] { ASSERT_EQ(layer_norm(), HALNORM_OK) << halnorm_last_error(); };
+  // Of the first call, which loads some kernels; of prepare, which loads the rest.
+  delay("cuModuleLoadDataEx", 20);
+  long before = calls("cuModuleLoadDataEx");
+  const double first = seconds_of(normalize);
+  const auto loaded = static_cast<double>(calls("cuModuleLoadDataEx") - before);
+  EXPECT_GT(loaded, 0);
+  EXPECT_GE(first, 0.020 * loaded);
+  delay("cuModuleLoadDataEx", 1);
+  before = calls("cuModuleLoadDataEx");
+  const auto begin = std::chrono::steady_clock::now();
+  const double rest = seconds_of(prepare);
+  const std::chrono::duration<double> all = std::chrono::steady_clock::now() - begin;
+  const auto loaded_then = static_cast<double>(calls("cuModuleLoadDataEx") - before);
+  EXPECT_GT(loaded_then, loaded);
+  EXPECT_GE(rest, 0.001 * loaded_then);
+  EXPECT_LE(rest, all.count());
+  // There is nothing left to load, and launches are not counted.
+  delay("cuLaunchKernel", 5);
+  EXPECT_EQ(seconds_of(prepare), 0);
+  EXPECT_EQ(seconds_of(normalize), 0);
+  std::thread([] { EXPECT_EQ(halnorm_cuda_load_seconds(), 0); }).join();
+  for (const char *call : {"cuModuleLoadDataEx", "cuLaunchKernel"}) delay(call, 0);
 }
 
 // Each call of the driver fails once, at each of its turns; the next call of ours works.

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include <chrono>
+
 #include "instructions.h"
 #include "ptx.h"
 
@@ -13,6 +15,7 @@ struct Calls {
   long count = 0;
   int until_failure = 0;  // 0: none was asked for
   CUresult failure = CUDA_SUCCESS;
+  std::chrono::milliseconds delay{0};
 };
 
 std::map<std::string, Calls> calls;
@@ -38,6 +41,7 @@ uintptr_t next_handle() {
 CUresult enter(const char *name) {
   Calls &of_name = calls[name];
   ++of_name.count;
+  std::this_thread::sleep_for(of_name.delay);
   if (of_name.until_failure == 0 || --of_name.until_failure > 0) return CUDA_SUCCESS;
   return of_name.failure;
 }
@@ -63,6 +67,11 @@ void halnorm_ptx_fail(const char *call, int nth, int result) {
   const std::lock_guard<std::mutex> lock(driver().mutex);
   calls[call].until_failure = nth;
   calls[call].failure = static_cast<CUresult>(result);
+}
+
+void halnorm_ptx_delay(const char *call, int milliseconds) {
+  const std::lock_guard<std::mutex> lock(driver().mutex);
+  calls[call].delay = std::chrono::milliseconds(milliseconds);
 }
 
 long halnorm_ptx_calls(const char *call) {

@@ -16,6 +16,9 @@ const char *halnorm_ptx_last_fault(void);
 // (cuMemAlloc_v2), does nothing but return this result. 0 takes that back.
 void halnorm_ptx_fail(const char *call, int nth, int result);
 
+// Each call of this function takes so long at least. 0 takes that back.
+void halnorm_ptx_delay(const char *call, int milliseconds);
+
 // How many calls of this function there were.
 long halnorm_ptx_calls(const char *call);
 
