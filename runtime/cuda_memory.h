@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "cuda_launch.h"
+#include "cuda_operands.h"
 #include "dispatch.h"
 #include "grid.h"
 #include "halnorm.h"
@@ -15,25 +16,6 @@
 #include "view.h"
 
 namespace halnorm {
-
-// Elements (element, row, outer), or (row, element, outer) where rows are neighbours: extents, and
-// strides of which the first is 1.
-struct Elements {
-  uint64_t address;
-  int64_t extents[3], strides[3];
-};
-
-// What belongs to rows: (statistic, outer).
-struct OfRows {
-  uint64_t address;
-  int64_t extents[2], strides[2];
-};
-
-// Parts of one or two sums: (part, row, outer).
-struct Parts {
-  uint64_t addresses[2];
-  int64_t extents[3], strides[3];
-};
 
 class CudaMemory {
  public:

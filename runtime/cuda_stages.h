@@ -7,6 +7,7 @@
 
 #include "cuda_launch.h"
 #include "cuda_memory.h"
+#include "cuda_operands.h"
 #include "generators/summands.h"
 #include "grid.h"
 #include "halnorm.h"
@@ -65,7 +66,7 @@ class CudaStages {
   // neighbouring rows of grid_.
   int64_t members_, rows_of_a_statistic_;
   int64_t statistic_count_, statistic_outers_;
-  Elements x_ = {}, dy_ = {};
+  Elements x_ = {}, dy_ = {}, y_ = {};  // as kernels take them; of a gradient, y is dx
   uint64_t gamma_ = 0, beta_ = 0;
 };
 

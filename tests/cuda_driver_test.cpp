@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -48,6 +47,13 @@ class CudaDriver : public testing::Test {
   halnorm_status layer_norm() {
     halnorm_tensor x = tensor(*x_), y = tensor(*y_);
     return halnorm_layer_norm(context_, &x, nullptr, nullptr, -1, 1e-5, &y, nullptr, nullptr, 0);
+  }
+  // Of the workspace, as the last error says.
+  static size_t needed_bytes() {
+    const std::string error = halnorm_last_error(), words = "the call needs ";
+    const size_t at = error.find(words);
+    EXPECT_NE(at, std::string::npos) << error;
+    return at == std::string::npos ? 0 : std::stoul(error.substr(at + words.size()));
   }
   void fill_y(float value) {
     const std::vector<float> all(values_.size(), value);
@@ -93,14 +99,38 @@ TEST_F(CudaDriver, NormalizesWhatLiesOnTheDevice) {
 TEST_F(CudaDriver, AWorkspaceThatIsTooSmallIsRefusedBeforeAnyLaunch) {
   set_workspace(0);
   EXPECT_EQ(layer_norm(), HALNORM_OUT_OF_MEMORY);
-  const std::string error = halnorm_last_error();
-  const size_t at = error.find("the call needs ");
-  ASSERT_NE(at, std::string::npos) << error;
-  const size_t needed = std::stoul(error.substr(at + std::strlen("the call needs ")));
+  const size_t needed = needed_bytes();
   EXPECT_TRUE(is_unwritten());
   set_workspace(needed);
   EXPECT_EQ(layer_norm(), HALNORM_OK) << halnorm_last_error();
   EXPECT_TRUE(is_normalized());
+}
+
+// A call that packs its output needs as much more as that is large, whether one kernel would take
+// such rows or not.
+TEST_F(CudaDriver, APackedOutputTakesItsSizeOfTheWorkspace) {
+  set_workspace(0);
+  for (const int64_t n : {7, 64}) {
+    int64_t shape[] = {kRows, n}, dense[] = {n, 1}, with_gaps[] = {2 * n, 2};
+    halnorm_tensor x = tensor(*x_), y = tensor(*y_), statistic = tensor(*x_);
+    x.shape = y.shape = statistic.shape = shape;
+    statistic.ndim = 1;
+    const auto bytes_of = [&](bool backward, int64_t *strides) {
+      y.strides = strides;
+      const halnorm_status status =
+          backward ? halnorm_layer_norm_backward(context_, &x, &x, nullptr, &statistic, &statistic,
+                                                 -1, &y, nullptr, nullptr, 0)
+                   : halnorm_layer_norm(context_, &x, nullptr, nullptr, -1, 1e-5, &y, nullptr,
+                                        nullptr, 0);
+      EXPECT_EQ(status, HALNORM_OUT_OF_MEMORY) << halnorm_last_error();
+      return needed_bytes();
+    };
+    const auto packed = (sizeof(float) * kRows * static_cast<size_t>(n) + 255) / 256 * 256;
+    for (const bool backward : {false, true}) {
+      EXPECT_EQ(bytes_of(backward, with_gaps), bytes_of(backward, dense) + packed)
+          << "n = " << n << ", backward " << backward;
+    }
+  }
 }
 
 TEST_F(CudaDriver, TensorsOfAnotherDeviceAreRefused) {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What kernels for CUDA read and write, as their arguments.
+#ifndef HALNORM_RUNTIME_CUDA_OPERANDS_H_
+#define HALNORM_RUNTIME_CUDA_OPERANDS_H_
+
+#include <stdint.h>
+
+#include "cuda_launch.h"
+#include "norm_call.h"
+
+namespace halnorm {
+
+// Elements (element, row, outer), or (row, element, outer) where rows are neighbours: extents, and
+// strides of which the first is 1.
+struct Elements {
+  uint64_t address;
+  int64_t extents[3], strides[3];
+};
+
+// What belongs to rows: (statistic, outer).
+struct OfRows {
+  uint64_t address;
+  int64_t extents[2], strides[2];
+};
+
+// Parts of one or two sums: (part, row, outer).
+struct Parts {
+  uint64_t addresses[2];
+  int64_t extents[3], strides[3];
+};
+
+void add(CudaArguments *arguments, const Elements &elements);
+void add(CudaArguments *arguments, const OfRows &of_rows);
+
+// True if kernels of whole vectors take it: a tensor, or gamma or beta.
+bool is_aligned(const Elements &elements, Storage storage);
+bool is_aligned(uint64_t parameter);
+
+}  // namespace halnorm
+
+#endif  // HALNORM_RUNTIME_CUDA_OPERANDS_H_
