@@ -301,6 +301,34 @@ TEST_F(CudaDriver, ManyThreadsShareTheModules) {
   for (const std::vector<float> &result : results) EXPECT_EQ(result, alone);
 }
 
+// Statistics of 0 and 1 make y the x that it was made of, and dx the dy, to the last bit.
+TEST_F(CudaDriver, SubnormalsAreKept) {
+  const std::vector<float> subnormals = {0x1p-149f, -0x1p-149f, 0x1.8p-140f, -0x1.fffffcp-127f};
+  const size_t bytes = sizeof(float) * subnormals.size();
+  const float zero_and_one[2] = {0, 1};
+  CudaDevice::get().upload(x_->address(), subnormals.data(), bytes);
+  const DeviceMemory statistics(sizeof zero_and_one);
+  CudaDevice::get().upload(statistics.address(), zero_and_one, sizeof zero_and_one);
+  int64_t shape[] = {4, 1}, one[] = {1};
+  halnorm_tensor x = tensor(*x_), y = tensor(*y_), mean = tensor(statistics);
+  x.shape = y.shape = shape;
+  mean.ndim = 1;
+  mean.shape = one;
+  halnorm_tensor variance = mean;
+  variance.byte_offset = sizeof(float);
+  const auto expect_the_same = [&](halnorm_status status) {
+    EXPECT_EQ(status, HALNORM_OK) << halnorm_last_error();
+    std::vector<float> result(subnormals.size());
+    CudaDevice::get().download(result.data(), y_->address(), bytes);
+    EXPECT_EQ(result, subnormals);
+    fill_y(kUnwritten);
+  };
+  expect_the_same(
+      halnorm_batch_norm_inference(context_, &x, nullptr, nullptr, &mean, &variance, 0, &y, 0));
+  expect_the_same(halnorm_batch_norm_backward(context_, &x, &x, nullptr, &mean, &variance, &y,
+                                              nullptr, nullptr, HALNORM_FIXED_STATISTICS));
+}
+
 TEST_F(CudaDriver, EmptyTensorsHaveNanStatisticsAndZeroGradients) {
   int64_t none[2] = {3, 0}, three[1] = {3};
   halnorm_tensor x = tensor(*x_), y = tensor(*y_), mean = tensor(*workspace_);

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the PTX of the kernels for CUDA becomes on several generations of GPUs: no spills, no local
-memory, few enough registers; and what stands in it: wide loads of whole vectors, no barrier and no
-shared memory where a warp sums by itself."""
+memory, few enough registers; and what stands in it: nothing that flushes subnormals or
+approximates, wide loads of whole vectors, no barrier and no shared memory where a warp sums by
+itself."""
 import argparse
 import os
 import re
@@ -28,6 +29,8 @@ def ptx_of(path):
 def check_text(kernel, text):
     name = kernel.symbol
     checks.expect(".local" not in text, name + ": has local memory")
+    for inexact in (".ftz", ".approx"):
+        checks.expect(inexact not in text, "%s: has an instruction with %s" % (name, inexact))
     if re.search(r"_norm(_backward)?$|_aligned$", kernel.part) and "_parameters_" not in kernel.part:
         wide = WIDE_LOAD[kernel.dtype]
         checks.expect(re.search(wide, text), "%s: has no %s" % (name, wide))
