@@ -40,7 +40,7 @@ class BackwardParameters : public CpuGenerator<BackwardParameters> {
       const Expr g = widened(dy(i, row)), value = widened(x(i, row));
       dx(i, row) = narrowed(
           input_gradient(g * gamma(i), value, mean(row), rstd(row), mean_g(row), slope(row)));
-      const auto terms = parameter_gradient_terms(g, value, mean(row), rstd(row));
+      const auto terms = gradient_terms(g, (value - mean(row)) * rstd(row));
       sums(i) = Tuple(value_of(sums, 0, {i}) + terms[0], value_of(sums, 1, {i}) + terms[1]);
     }
     roles_.vars = vars_;

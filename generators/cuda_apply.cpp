@@ -16,26 +16,36 @@ class CudaApplyGenerator : public CudaGenerator<T> {
   Halide::GeneratorParam<bool> gamma_along_rows{"gamma_along_rows", true};
 
  protected:
-  // Places in the order of memory: (i, row, outer) where elements are neighbours.
-  Expr parameter_at() const {
-    return gamma_along_rows ? this->roles_.vars.i : this->roles_.vars.row;
+  // What an element of the output is made of: its word, where in that it is, and whose it is.
+  struct Element {
+    Expr place, i, row;
+  };
+  Expr of_tensor(const Halide::GeneratorInput<Halide::Buffer<>> &tensor,
+                 const Element &element) const {
+    return this->element_of(tensor(words()), element.place);
   }
-  vector<Expr> place() const {
+  Expr parameter_at(const Element &element) const {
+    return gamma_along_rows ? element.i : element.row;
+  }
+  template <typename Output>
+  void define(Output *output, const std::function<Expr(const Element &element)> &value) {
+    const CudaVars &vars = this->roles_.vars;
+    const int elements = this->elements_of_a_word();
+    const Expr word = this->word_of([&](int k) {
+      return columns ? value({k, vars.i, vars.row * elements + k})
+                     : value({k, vars.i * elements + k, vars.row});
+    });
+    this->roles_.inner = columns ? vars.row : vars.i;
+    this->roles_.next = columns ? vars.i : vars.row;
+    (*output)(this->roles_.inner, this->roles_.next, vars.outer) = word;
+    this->roles_.output = *output;
+  }
+
+ private:
+  vector<Expr> words() const {
     const CudaVars &vars = this->roles_.vars;
     return columns ? vector<Expr>{vars.row, vars.i, vars.outer}
                    : vector<Expr>{vars.i, vars.row, vars.outer};
-  }
-  template <typename Output>
-  void define(Output *output, const Expr &value) {
-    const CudaVars &vars = this->roles_.vars;
-    if (columns) {
-      (*output)(vars.row, vars.i, vars.outer) = this->narrowed(value);
-    } else {
-      (*output)(vars.i, vars.row, vars.outer) = this->narrowed(value);
-    }
-    this->roles_.output = *output;
-    this->roles_.inner = columns ? vars.row : vars.i;
-    this->roles_.next = columns ? vars.i : vars.row;
   }
 };
 
@@ -48,15 +58,18 @@ class CudaApply : public CudaApplyGenerator<CudaApply> {
   Output<Halide::Buffer<>> y{"y", 3};
 
   void configure() {
-    x.set_type(storage_type(storage));
-    y.set_type(storage_type(storage));
+    x.set_type(word_type());
+    y.set_type(word_type());
   }
 
   void generate() {
-    const Expr statistic = roles_.vars.row / rows_of_a_statistic, outer = roles_.vars.outer;
-    const Expr at = parameter_at();
-    define(&y, layer_normalized(widened(x(place())), high(statistic, outer), low(statistic, outer),
-                                rstd(statistic, outer), gamma(at), beta(at), corrected()));
+    const Expr outer = roles_.vars.outer;
+    define(&y, [&](const Element &element) {
+      const Expr statistic = element.row / rows_of_a_statistic;
+      const Expr at = parameter_at(element);
+      return layer_normalized(of_tensor(x, element), high(statistic, outer), low(statistic, outer),
+                              rstd(statistic, outer), gamma(at), beta(at), corrected());
+    });
   }
 
   void schedule() {
@@ -78,15 +91,19 @@ class CudaApplyBackward : public CudaApplyGenerator<CudaApplyBackward> {
   Output<Halide::Buffer<>> dx{"dx", 3};
 
   void configure() {
-    for (auto *tensor : {&dy, &x}) tensor->set_type(storage_type(storage));
-    dx.set_type(storage_type(storage));
+    for (auto *tensor : {&dy, &x}) tensor->set_type(word_type());
+    dx.set_type(word_type());
   }
 
   void generate() {
-    const Expr statistic = roles_.vars.row / rows_of_a_statistic, outer = roles_.vars.outer;
-    define(&dx, input_gradient(widened(dy(place())) * gamma(parameter_at()), widened(x(place())),
-                               mean(statistic, outer), rstd(statistic, outer),
-                               mean_g(statistic, outer), slope(statistic, outer)));
+    const Expr outer = roles_.vars.outer;
+    define(&dx, [&](const Element &element) {
+      const Expr statistic = element.row / rows_of_a_statistic;
+      const Expr g = of_tensor(dy, element) * gamma(parameter_at(element));
+      return input_gradient(g, of_tensor(x, element), mean(statistic, outer),
+                            rstd(statistic, outer), mean_g(statistic, outer),
+                            slope(statistic, outer));
+    });
   }
 
   void schedule() {

@@ -18,7 +18,7 @@ using std::vector;
 enum class Result {
   center,          // the mean, in f32
   statistics,      // from the sums of d * d and d
-  gradient_means,  // mean_g and slope, see input_gradient() of norm_math.h
+  gradient_means,  // mean_g and slope, see gradient_means() of norm_math.h
   gradient,        // of a parameter, as it is stored
 };
 
@@ -99,13 +99,8 @@ class CudaFold : public CudaGenerator<CudaFold> {
   }
 
  private:
-  using Statistic = Halide::GeneratorInput<Halide::Buffer<float, 2>>;
-
   bool has_two_sums() const {
     return result == Result::statistics || result == Result::gradient_means;
-  }
-  Statistic *add_statistic(const std::string &name) {
-    return add_input<Halide::Buffer<float, 2>>(name);
   }
   vector<Halide::Type> types() const {
     switch (result) {
@@ -135,10 +130,8 @@ class CudaFold : public CudaGenerator<CudaFold> {
       const Expr rstd = 1.0f / sqrt(moments.variance + *eps_);
       return {moments.low, rstd, moments.variance, (*center_)(row, outer) + moments.low, rstd};
     }
-    const Expr mean_g = cast<float>(value_of(totals, 0, at) / *count_);
-    const Expr rstd = cast<double>((*rstd_)(row, outer));
-    return {Halide::select(has_mean, mean_g, 0.0f),
-            cast<float>(value_of(totals, 1, at) / *count_ * rstd * rstd)};
+    const GradientMeans means = gradient_means(totals, at, *count_, (*rstd_)(row, outer), has_mean);
+    return {means.mean_g, means.slope};
   }
 
   vector<Halide::GeneratorInput<Halide::Buffer<float, 4>> *> parts_;

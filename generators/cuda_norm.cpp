@@ -17,33 +17,48 @@ using std::vector;
 template <typename T>
 class CudaRowGenerator : public CudaGenerator<T> {
  protected:
-  // Parts as folds add them up: by halves, in f64.
-  Expr total(const WarpSum &sum, size_t k, const vector<Expr> &at) const {
-    vector<Expr> parts;
-    for (int part = 0; part < this->knobs.chunks; part++) {
-      parts.push_back(cast<double>(value_of(sum.total(), k, {at[0], part, at[1], at[2]})));
+  // The sums of rows, of each lane the same: parts as folds add them up, by halves, in f64.
+  Func totals_of(const WarpSum &sum, size_t count) const {
+    const CudaVars &vars = this->roles_.vars;
+    vector<Expr> totals;
+    for (size_t k = 0; k < count; k++) {
+      vector<Expr> parts;
+      for (int part = 0; part < this->knobs.chunks; part++) {
+        parts.push_back(
+            cast<double>(value_of(sum.total(), k, {vars.lane, part, vars.row, vars.outer})));
+      }
+      for (size_t half = parts.size() / 2; half >= 1; half /= 2) {
+        for (size_t part = 0; part < half; part++) parts[part] = parts[part] + parts[part + half];
+      }
+      totals.push_back(parts[0]);
     }
-    for (size_t half = parts.size() / 2; half >= 1; half /= 2) {
-      for (size_t part = 0; part < half; part++) parts[part] = parts[part] + parts[part + half];
-    }
-    return parts[0];
+    Func of_rows("totals");
+    of_rows(vars.lane, vars.row, vars.outer) = Tuple(totals);
+    return of_rows;
   }
 
-  // Writes rows from the values of their elements; `lane` is the one that has them.
+  // Writes rows from the values of their elements, at `place` of the vector that a lane has.
   template <typename Output>
-  void define_rows(
-      Output *output, const Expr &n,
-      const std::function<Expr(const Values &values, const Expr &i, const Expr &lane)> &result) {
+  void define_rows(Output *output, const Expr &n,
+                   const std::function<Expr(const Values &values, const Expr &place)> &result) {
     CudaRoles &roles = this->roles_;
     const CudaVars &vars = roles.vars;
-    const RDom elements(0, kVector, 0, kGroups, 0, this->knobs.chunks, 0, kWarp, "elements");
-    roles.elements = elements;
-    const Expr first = this->first_of(elements.y, elements.w, elements.z), i = first + elements.x;
-    roles.elements.where(this->is_in_row(elements.x, first, n));
-    const Values values = values_of(
-        roles.chunk.loaded, {elements.x, elements.y, elements.w, elements.z, vars.row, vars.outer});
+    const int elements = this->elements_of_a_word();
+    Func words("words");
+    const Expr of_word = this->word_of([&](int k) {
+      const Expr place = vars.word * elements + k;
+      return result(this->loaded_at(place, vars.group, vars.lane, vars.part), place);
+    });
+    words(vars.word, vars.group, vars.lane, vars.part, vars.row, vars.outer) = of_word;
+    roles.words = words;
+    roles.elements = RDom(0, this->words_of_a_vector(), 0, kChunk / (kWarp * this->vector_length()),
+                          0, this->knobs.chunks, 0, kWarp, "elements");
+    const Expr word = roles.elements.x, group = roles.elements.y, part = roles.elements.z,
+               lane = roles.elements.w, first = this->first_of(group, lane, part);
+    roles.elements.where(this->is_in_row(word * elements, first, n));
     (*output)(vars.i, vars.row, vars.outer) = Halide::undef(output->type());
-    (*output)(i, vars.row, vars.outer) = this->narrowed(result(values, i, elements.w));
+    (*output)(first / elements + word, vars.row, vars.outer) =
+        words(word, group, lane, part, vars.row, vars.outer);
     roles.output = *output;
   }
 };
@@ -59,44 +74,45 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
   Output<Func> statistics{"statistics", {Float(32), Float(32)}, 2};  // mean, rstd: (row, outer)
 
   void configure() {
-    x.set_type(storage_type(storage));
-    y.set_type(storage_type(storage));
+    x.set_type(word_type());
+    y.set_type(word_type());
   }
 
   void generate() {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = x.dim(0).extent(), count = cast<double>(n);
-    roles_.chunk = load_chunk(n, [&](const Expr &i) { return Values{widened(x(i, row, outer))}; });
+    const Expr n = x.dim(0).extent() * elements_of_a_word(), count = cast<double>(n);
+    load_row(n, [&](const Expr &word) { return Values{x(word, row, outer)}; });
 
     // Of each lane, the same in all.
+    const vector<Expr> at = {lane, row, outer};
     Func high("high"), moments("moments");
     if (has_mean) {
-      roles_.warp_sums.push_back(
-          sum_chunk("sum", roles_.chunk, n, [](const Values &v) { return v; }));
+      roles_.warp_sums.push_back(sum_chunk("sum", n, [](const Values &v) { return v; }));
       high(vars.lane, vars.row, vars.outer) =
-          cast<float>(total(roles_.warp_sums[0], 0, {lane, row, outer}) / count);
+          cast<float>(totals_of(roles_.warp_sums[0], 1)(lane, row, outer) / count);
     } else {
       high(vars.lane, vars.row, vars.outer) = 0.0f;
     }
     const auto center = [&](const Expr &at_lane) { return Expr(high(at_lane, row, outer)); };
-    roles_.warp_sums.push_back(sum_chunk("central", roles_.chunk, n, [&](const Values &v) {
+    roles_.warp_sums.push_back(sum_chunk("central", n, [&](const Values &v) {
       return deviation_terms(v[0] - center(lane), has_mean);
     }));
     const WarpSum &central = roles_.warp_sums.back();
-    Func totals("totals");
-    vector<Expr> all = {total(central, 0, {lane, row, outer})};
-    if (has_mean) all.push_back(total(central, 1, {lane, row, outer}));
-    totals(vars.lane, vars.row, vars.outer) = Tuple(all);
+    const Func totals = totals_of(central, has_mean ? 2 : 1);
     const Moments m = layer_moments(totals, {lane, row, outer}, count, has_mean);
     moments(vars.lane, vars.row, vars.outer) = Tuple(m.low, 1.0f / sqrt(m.variance + eps));
     roles_.of_lanes = {moments};
     if (has_mean) roles_.of_lanes.push_back(high);
 
-    define_rows(&y, n, [&](const Values &v, const Expr &i, const Expr &at_lane) {
-      const vector<Expr> at = {at_lane, row, outer};
-      return layer_normalized(v[0], center(at_lane), value_of(moments, 0, at),
-                              value_of(moments, 1, at), gamma(i), beta(i), corrected());
+    roles_.affine = load_chunk("affine", 1, n, [&](const Expr &i) {
+      return Values{gamma(i), beta(i)};
+    });
+    define_rows(&y, n, [&](const Values &v, const Expr &place) {
+      const Values affine =
+          values_of(roles_.affine.loaded, {place, vars.group, lane, vars.part, row, outer});
+      return layer_normalized(v[0], center(lane), value_of(moments, 0, at),
+                              value_of(moments, 1, at), affine[0], affine[1], corrected());
     });
     statistics(vars.row, vars.outer) =
         Tuple(center(0) + moments(0, row, outer)[0], moments(0, row, outer)[1]);
@@ -123,30 +139,32 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
   Output<Halide::Buffer<>> dx{"dx", 3};
 
   void configure() {
-    for (auto *tensor : {&dy, &x}) tensor->set_type(storage_type(storage));
-    dx.set_type(storage_type(storage));
+    for (auto *tensor : {&dy, &x}) tensor->set_type(word_type());
+    dx.set_type(word_type());
   }
 
   void generate() {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = x.dim(0).extent(), count = cast<double>(n);
-    roles_.chunk = load_chunk(n, [&](const Expr &i) {
-      return Values{widened(dy(i, row, outer)), widened(x(i, row, outer)), gamma(i)};
-    });
-    roles_.warp_sums = {sum_chunk("sum", roles_.chunk, n, [&](const Values &v) {
-      return vector<Expr>{v[0] * v[2], v[0] * v[2] * (v[1] - mean(row, outer))};
+    const Expr n = x.dim(0).extent() * elements_of_a_word(), count = cast<double>(n);
+    load_row(
+        n,
+        [&](const Expr &word) {
+          return Values{dy(word, row, outer), x(word, row, outer)};
+        },
+        [&](const Expr &i) { return Values{gamma(i)}; });
+    roles_.warp_sums = {sum_chunk("sum", n, [&](const Values &v) {
+      return gradient_terms(v[0] * v[2], v[1] - mean(row, outer));
     })};
     const WarpSum &sum = roles_.warp_sums[0];
-    const Expr scale = cast<double>(rstd(row, outer));
-    Func means("means");  // mean_g and slope, see input_gradient() of norm_math.h
-    const Expr mean_g = cast<float>(total(sum, 0, {lane, row, outer}) / count);
-    means(vars.lane, vars.row, vars.outer) =
-        Tuple(Halide::select(has_mean != 0, mean_g, 0.0f),
-              cast<float>(total(sum, 1, {lane, row, outer}) / count * scale * scale));
+    const Func totals = totals_of(sum, 2);
+    const GradientMeans of_row =
+        gradient_means(totals, {lane, row, outer}, count, rstd(row, outer), has_mean != 0);
+    Func means("means");
+    means(vars.lane, vars.row, vars.outer) = Tuple(of_row.mean_g, of_row.slope);
     roles_.of_lanes = {means};
-    define_rows(&dx, n, [&](const Values &v, const Expr &, const Expr &at_lane) {
-      const vector<Expr> at = {at_lane, row, outer};
+    const vector<Expr> at = {lane, row, outer};
+    define_rows(&dx, n, [&](const Values &v, const Expr &) {
       return input_gradient(v[0] * v[2], v[1], mean(row, outer), rstd(row, outer),
                             value_of(means, 0, at), value_of(means, 1, at));
     });

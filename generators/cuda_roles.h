@@ -12,25 +12,28 @@
 
 namespace halnorm {
 
-// The tree of a warp. A chunk of kChunk elements (norm_math.h) adds up in groups of kWarp *
-// kVector elements: lane u of the warp takes elements kVector * u to kVector * u + kVector - 1 of
-// each group, adds those at the same place of all groups in order, then its kVector sums by pairs;
-// the lanes fold by halves, all in f32. Chunks are added by folds (cuda_fold.cpp), in f64.
-constexpr int kWarp = 32, kVector = 4;
-constexpr int kGroups = kChunk / (kWarp * kVector);
+// The tree of a warp. A chunk of kChunk elements (norm_math.h) adds up in groups of kWarp vectors
+// of 16 bytes, V elements each: lane u of the warp takes elements V * u to V * u + V - 1 of each
+// group, adds those at the same place of all groups in order, then its V sums by pairs; the lanes
+// fold by halves, all in f32. Chunks are added by folds (cuda_fold.cpp), in f64.
+constexpr int kWarp = 32;
+constexpr int kVectorBytes = 16;
+// Of 32 bits, in a vector: what Halide 21 loads at once.
+constexpr int kVectorWords = 4;
 
 struct CudaVars {
   Halide::Var i{"i"}, row{"row"}, outer{"outer"}, part{"part"};
-  Halide::Var place{"place"}, group{"group"}, lane{"lane"};
+  Halide::Var word{"word"}, place{"place"}, group{"group"}, lane{"lane"};
 };
 
-// Chunks in the registers of a warp.
+// What a warp keeps of chunks in its registers. Words are elements, or pairs of 16-bit elements.
 struct WarpChunk {
-  Halide::Func loaded;  // (place, group, lane, part, row, outer)
-  Halide::RDom load;    // (place, group)
+  Halide::Func loaded;  // (word, group, lane, part, row, outer)
+  Halide::RDom load;    // (word)
+  int words;
 };
 
-// Sums over such a chunk, the same in all lanes of the warp.
+// Sums over such chunks, the same in all lanes of the warp.
 struct WarpSum {
   Halide::Func places;              // (place, lane, part, row, outer)
   Halide::RDom steps;               // (place, group)
@@ -48,15 +51,21 @@ struct Fold {
 
 struct CudaRoles {
   CudaVars vars;
-  WarpChunk chunk;
+  int vector = 0;                 // elements of 16 bytes of a tensor
+  std::vector<WarpChunk> chunks;  // of tensors; of what belongs to elements
   std::vector<WarpSum> warp_sums;
-  Halide::Func block;     // (part, row, outer), over rows that are neighbours
-  Halide::RDom elements;  // of the block; of the output: (place, group, part, lane)
+  Halide::Func block;      // (part, row, outer), over rows that are neighbours
+  Halide::Func neighbors;  // their words: (word, i, outer)
+  Halide::Func words;      // of the output, before they are stored
+  Halide::RDom elements;   // of the block; of the output: (word, group, part, lane)
+  WarpChunk affine;        // gamma and beta of elements of rows
+                           // their own: (place)
   Fold fold;
   std::vector<Halide::Func> of_lanes;  // (lane, row, outer), what is made of warp sums
   Halide::Func output;
   Halide::Func statistics;  // an output beside it: (row, outer)
-  Halide::Var inner, next;  // its first two dimensions, where it has one value for each element
+  Halide::Var inner,
+      next;  // its first two dimensions, where it has one value for each element
 };
 
 }  // namespace halnorm

@@ -10,7 +10,6 @@ using Halide::Float;
 using Halide::Func;
 using Halide::RDom;
 using Halide::Tuple;
-using std::vector;
 
 class CudaSums : public CudaGenerator<CudaSums> {
  public:
@@ -28,33 +27,46 @@ class CudaSums : public CudaGenerator<CudaSums> {
     }
     rows_of_a_statistic_ = add_input<int32_t>("rows_of_a_statistic");
     // (part, row, outer)
-    sums_ = add_output<Func>("sums", vector<Halide::Type>(zeros().size(), Float(32)), 3);
+    sums_ = add_output<Func>("sums", std::vector<Halide::Type>(zeros().size(), Float(32)), 3);
   }
 
   void generate() {
     const CudaVars &vars = roles_.vars;
+    const Expr i = vars.i, row = vars.row, part = vars.part, outer = vars.outer;
     Func sums = *sums_;
     if (columns) {
-      Func block("block");
-      const RDom elements(0, kBlock, "elements");
-      roles_.elements = elements;
-      roles_.elements.where(vars.part * kBlock + elements < x_->dim(1).extent());
-      vector<Expr> added = terms(values(vars.part * kBlock + roles_.elements));
+      const int elements = elements_of_a_word();
+      roles_.vector = vector_length();
+      Func words("words"), block("block");
+      words(vars.word, vars.i, vars.outer) = Tuple(of_tensors({vars.word, i, outer}));
+      roles_.elements = RDom(0, kBlock, "elements");
+      const Expr at = part * kBlock + roles_.elements;
+      roles_.elements.where(at < x_->dim(1).extent());
+      Values values;
+      for (const Expr &word : values_of(words, {row / elements, at, outer})) {
+        values.push_back(element_of(word, row % elements));
+      }
+      for (const Expr &value : of_element(at)) values.push_back(value);
+      std::vector<Expr> added = terms(values);
       block(vars.part, vars.row, vars.outer) = Tuple(zeros());
       for (size_t k = 0; k < added.size(); k++) {
-        added[k] = value_of(block, k, {vars.part, vars.row, vars.outer}) + added[k];
+        added[k] = value_of(block, k, {part, row, outer}) + added[k];
       }
       block(vars.part, vars.row, vars.outer) = Tuple(added);
-      sums(vars.part, vars.row, vars.outer) =
-          Tuple(values_of(block, {vars.part, vars.row, vars.outer}));
+      sums(vars.part, vars.row, vars.outer) = Tuple(values_of(block, {part, row, outer}));
+      roles_.neighbors = words;
       roles_.block = block;
     } else {
-      const Expr n = x_->dim(0).extent();
-      roles_.chunk = load_chunk(n, [&](const Expr &i) { return values(i); });
-      roles_.warp_sums = {
-          sum_chunk("sum", roles_.chunk, n, [&](const Values &v) { return terms(v); })};
+      const Expr n = x_->dim(0).extent() * elements_of_a_word();
+      const auto of_word = [&](const Expr &word) { return of_tensors({word, row, outer}); };
+      if (of_element(0).empty()) {
+        load_row(n, of_word);
+      } else {
+        load_row(n, of_word, [&](const Expr &at) { return of_element(at); });
+      }
+      roles_.warp_sums = {sum_chunk("sum", n, [&](const Values &v) { return terms(v); })};
       sums(vars.part, vars.row, vars.outer) =
-          Tuple(values_of(roles_.warp_sums[0].total(), {0, vars.part, vars.row, vars.outer}));
+          Tuple(values_of(roles_.warp_sums[0].total(), {0, part, row, outer}));
     }
     roles_.output = sums;
   }
@@ -70,7 +82,7 @@ class CudaSums : public CudaGenerator<CudaSums> {
     outputs_from_zero(*sums_);
     if (columns && aligned) {
       Halide::OutputImageParam sums = Func(*sums_).output_buffers()[0];
-      sums.dim(1).set_extent(sums.dim(1).extent() / kVector * kVector);
+      sums.dim(1).set_extent(sums.dim(1).extent() / vector_length() * vector_length());
     }
     if (columns) {
       schedule_cuda_column_sums(roles_, aligned, knobs);
@@ -81,37 +93,32 @@ class CudaSums : public CudaGenerator<CudaSums> {
 
  private:
   using Tensor = Halide::GeneratorInput<Halide::Buffer<>>;
-  using Statistic = Halide::GeneratorInput<Halide::Buffer<float, 2>>;
 
   bool of_gradients() const {
     return summands != Summands::values && summands != Summands::deviations;
   }
-  vector<Expr> zeros() const {
-    return vector<Expr>(summands == Summands::values ? 1 : 2, Expr(0.0f));
+  std::vector<Expr> zeros() const {
+    return std::vector<Expr>(summands == Summands::values ? 1 : 2, Expr(0.0f));
   }
   Tensor *add_tensor(const std::string &name) {
-    return add_input<Halide::Buffer<>>(name, storage_type(storage), 3);
-  }
-  Statistic *add_statistic(const std::string &name) {
-    return add_input<Halide::Buffer<float, 2>>(name);
+    return add_input<Halide::Buffer<>>(name, word_type(), 3);
   }
 
-  // All that is read of element i of a row.
-  Values values(const Expr &i) const {
-    const Expr row = roles_.vars.row, outer = roles_.vars.outer;
-    const vector<Expr> at = columns ? vector<Expr>{row, i, outer} : vector<Expr>{i, row, outer};
-    Values all;
-    if (of_gradients()) all.push_back(widened((*dy_)(at)));
-    all.push_back(widened((*x_)(at)));
-    if (gamma_ != nullptr) all.push_back((*gamma_)(i));
-    if (summands == Summands::parameter_gradients) {
-      all.push_back((*mean_)(i, outer));
-      all.push_back((*rstd_)(i, outer));
-    }
-    return all;
+  // What is read of a word of the tensors, and of element i of each row.
+  Values of_tensors(const std::vector<Expr> &at) const {
+    Values words;
+    if (of_gradients()) words.push_back((*dy_)(at));
+    words.push_back((*x_)(at));
+    return words;
+  }
+  Values of_element(const Expr &i) const {
+    const Expr outer = roles_.vars.outer;
+    if (gamma_ != nullptr) return {(*gamma_)(i)};
+    if (rstd_ != nullptr) return {(*mean_)(i, outer), (*rstd_)(i, outer)};
+    return {};
   }
 
-  vector<Expr> terms(const Values &v) const {
+  std::vector<Expr> terms(const Values &v) const {
     const Expr statistic = roles_.vars.row / *rows_of_a_statistic_, outer = roles_.vars.outer;
     switch (summands) {
       case Summands::values:
@@ -119,13 +126,13 @@ class CudaSums : public CudaGenerator<CudaSums> {
       case Summands::deviations:
         return deviation_terms(v[0] - (*center_)(statistic, outer), true);
       case Summands::gradients:
-        return {v[0], v[0] * (v[1] - (*mean_)(statistic, outer))};
+        return gradient_terms(v[0], v[1] - (*mean_)(statistic, outer));
       case Summands::weighted_gradients:
-        return {v[0] * v[2], v[0] * v[2] * (v[1] - (*mean_)(statistic, outer))};
+        return gradient_terms(v[0] * v[2], v[1] - (*mean_)(statistic, outer));
       case Summands::parameter_gradients:
         break;
     }
-    return {v[0], v[0] * ((v[1] - v[2]) * v[3])};
+    return gradient_terms(v[0], (v[1] - v[2]) * v[3]);
   }
 
   Tensor *dy_ = nullptr, *x_ = nullptr;

@@ -244,6 +244,8 @@ vector<Expr> deviation_terms(const Expr &d, bool corrected) {
   return corrected ? vector<Expr>{d * d, d} : vector<Expr>{d * d};
 }
 
+vector<Expr> gradient_terms(const Expr &g, const Expr &deviation) { return {g, g * deviation}; }
+
 Expr layer_normalized(const Expr &value, const Expr &high, const Expr &low, const Expr &rstd,
                       const Expr &gamma, const Expr &beta, bool corrected) {
   const Expr centered = corrected ? (value - high) - low : value - high;
@@ -255,9 +257,10 @@ Expr input_gradient(const Expr &g, const Expr &x, const Expr &mean, const Expr &
   return ((g - mean_g) - (x - mean) * slope) * rstd;
 }
 
-vector<Expr> parameter_gradient_terms(const Expr &dy, const Expr &x, const Expr &mean,
-                                      const Expr &rstd) {
-  return {dy, dy * ((x - mean) * rstd)};
+GradientMeans gradient_means(const Func &total, const vector<Expr> &at, const Expr &n,
+                             const Expr &rstd, const Expr &has_mean) {
+  const Expr mean_g = cast<float>(value_of(total, 0, at) / n), scale = cast<double>(rstd);
+  return {select(has_mean, mean_g, 0.0f), cast<float>(value_of(total, 1, at) / n * scale * scale)};
 }
 
 }  // namespace halnorm

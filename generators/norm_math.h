@@ -117,6 +117,9 @@ Moments layer_moments(const Halide::Func &total, const std::vector<Halide::Expr>
 // What layer_moments() wants summed of a deviation d: d^2 and, if corrected, d.
 std::vector<Halide::Expr> deviation_terms(const Halide::Expr &d, bool corrected);
 
+// What is summed of a gradient g and a deviation, x - mean or xhat: g and their product.
+std::vector<Halide::Expr> gradient_terms(const Halide::Expr &g, const Halide::Expr &deviation);
+
 // (value - mean) * rstd * gamma + beta, of a mean kept as high + low if corrected.
 Halide::Expr layer_normalized(const Halide::Expr &value, const Halide::Expr &high,
                               const Halide::Expr &low, const Halide::Expr &rstd,
@@ -131,11 +134,13 @@ Halide::Expr input_gradient(const Halide::Expr &g, const Halide::Expr &x, const 
                             const Halide::Expr &rstd, const Halide::Expr &mean_g,
                             const Halide::Expr &slope);
 
-// What an element adds to dbeta and to dgamma: dy and dy * xhat, the derivatives of y through beta
-// and gamma.
-std::vector<Halide::Expr> parameter_gradient_terms(const Halide::Expr &dy, const Halide::Expr &x,
-                                                   const Halide::Expr &mean,
-                                                   const Halide::Expr &rstd);
+// mean_g and slope of n elements from the sums of gradient_terms(g, x - mean), in f64.
+struct GradientMeans {
+  Halide::Expr mean_g, slope;  // f32
+};
+GradientMeans gradient_means(const Halide::Func &total, const std::vector<Halide::Expr> &at,
+                             const Halide::Expr &n, const Halide::Expr &rstd,
+                             const Halide::Expr &has_mean);
 
 // Value k of a Func of one or several values.
 Halide::Expr value_of(const Halide::Func &func, size_t k, const std::vector<Halide::Expr> &at);

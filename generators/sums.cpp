@@ -66,13 +66,13 @@ class SumsGenerator : public CpuGenerator<T> {
       case Summands::deviations:
         return deviation_terms(v[0] - (*center_)(row), true);
       case Summands::gradients:
-        return {v[0], v[0] * (v[1] - (*mean_)(row))};
+        return gradient_terms(v[0], v[1] - (*mean_)(row));
       case Summands::weighted_gradients:
-        return {v[0] * v[2], v[0] * v[2] * (v[1] - (*mean_)(row))};
+        return gradient_terms(v[0] * v[2], v[1] - (*mean_)(row));
       case Summands::parameter_gradients:
         break;
     }
-    return parameter_gradient_terms(v[0], v[1], v[2], v[3]);
+    return gradient_terms(v[0], (v[1] - v[2]) * v[3]);
   }
 
   void constrain_inputs() {

@@ -88,13 +88,13 @@ halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows 
   *done = kernel != nullptr;
   if (!*done) return HALNORM_OK;
   CudaArguments arguments;
-  add(&arguments, dy_);
-  add(&arguments, x_);
+  add(&arguments, dy_, call_.storage, true);
+  add(&arguments, x_, call_.storage, true);
   add(&arguments, mean);
   add(&arguments, rstd);
   arguments.add(gamma_, {grid_.n, 1});
   arguments.add(int32_t{call_.has_mean()});
-  add(&arguments, y_);
+  add(&arguments, y_, call_.storage, true);
   if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;
   return memory_.store(grid_, call_.y, &Axis::y, y_);
 }

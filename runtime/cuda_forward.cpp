@@ -94,11 +94,11 @@ halnorm_status CudaStages::whole_rows(bool *done) {
   const OfRows mean = memory_.room_for_statistic(grid_, call_.mean, rows, outers);
   const OfRows rstd = memory_.room_for_statistic(grid_, call_.rstd, rows, outers);
   CudaArguments arguments;
-  add(&arguments, x_);
+  add(&arguments, x_, call_.storage, true);
   arguments.add(gamma_, {grid_.n, 1});
   arguments.add(beta_, {grid_.n, 1});
   arguments.add(static_cast<float>(call_.eps));
-  add(&arguments, y_);
+  add(&arguments, y_, call_.storage, true);
   add(&arguments, mean);
   add(&arguments, rstd);
   if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;

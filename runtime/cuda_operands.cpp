@@ -4,21 +4,23 @@
 namespace halnorm {
 namespace {
 
-constexpr int64_t kVector = 4;  // elements that a thread loads at once, where they are aligned
+// What a thread loads at once, as words of 32 bits (generators/cuda_roles.h).
+constexpr int64_t kVectorBytes = 16, kWordBytes = 4;
 
 }  // namespace
 
 bool is_aligned(const Elements &elements, Storage storage) {
-  const auto bytes = static_cast<uint64_t>(kVector * element_size(storage));
-  return elements.address % bytes == 0 && elements.extents[0] % kVector == 0 &&
-         elements.strides[1] % kVector == 0 && elements.strides[2] % kVector == 0;
+  const int64_t vector = kVectorBytes / element_size(storage);
+  return elements.address % kVectorBytes == 0 && elements.extents[0] % vector == 0 &&
+         elements.strides[1] % vector == 0 && elements.strides[2] % vector == 0;
 }
 
-bool is_aligned(uint64_t parameter) { return parameter % (kVector * sizeof(float)) == 0; }
+bool is_aligned(uint64_t parameter) { return parameter % kVectorBytes == 0; }
 
-void add(CudaArguments *arguments, const Elements &e) {
-  arguments->add(e.address, {e.extents[0], e.strides[0]}, {e.extents[1], e.strides[1]},
-                 {e.extents[2], e.strides[2]});
+void add(CudaArguments *arguments, const Elements &e, Storage storage, bool aligned) {
+  const int64_t word = aligned ? kWordBytes / element_size(storage) : 1;
+  arguments->add(e.address, {e.extents[0] / word, e.strides[0]},
+                 {e.extents[1], e.strides[1] / word}, {e.extents[2], e.strides[2] / word});
 }
 
 void add(CudaArguments *arguments, const OfRows &o) {

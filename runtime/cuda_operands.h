@@ -29,7 +29,8 @@ struct Parts {
   int64_t extents[3], strides[3];
 };
 
-void add(CudaArguments *arguments, const Elements &elements);
+// Kernels of whole vectors take elements as words.
+void add(CudaArguments *arguments, const Elements &elements, Storage storage, bool aligned);
 void add(CudaArguments *arguments, const OfRows &of_rows);
 
 // True if kernels of whole vectors take it: a tensor, or gamma or beta.

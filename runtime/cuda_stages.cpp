@@ -89,8 +89,8 @@ halnorm_status CudaStages::sum(const Sums &sums, const OfRows *of_rows, int of_r
   *parts = {{0, 0}, {count, rows, outers}, {columns ? rows : 1, columns ? 1 : count, count * rows}};
   const int sum_count = sums.summands == Summands::values ? 1 : 2;
   CudaArguments arguments;
-  if (of_gradients) add(&arguments, dy);
-  add(&arguments, x);
+  if (of_gradients) add(&arguments, dy, call_.storage, aligned);
+  add(&arguments, x, call_.storage, aligned);
   for (int k = 0; k < of_rows_count; ++k) add(&arguments, of_rows[k]);
   if (weighted) arguments.add(gamma_, {n, 1});
   arguments.add(sums.rows_of_a_statistic);
@@ -118,22 +118,21 @@ void CudaStages::add_parts_of_statistics(CudaArguments *arguments, const Parts &
 halnorm_status CudaStages::apply(bool of_gradient, const Elements *inputs, int input_count,
                                  const OfRows *of_rows, int of_rows_count) {
   const bool along = call_.gamma_along_rows();
-  bool aligned = is_aligned(y_, call_.storage);
-  CudaArguments arguments;
+  bool aligned =
+      is_aligned(y_, call_.storage) && is_aligned(gamma_) && (of_gradient || is_aligned(beta_));
   for (int k = 0; k < input_count; ++k) {
     aligned = aligned && is_aligned(inputs[k], call_.storage);
-    add(&arguments, inputs[k]);
+  }
+  CudaArguments arguments;
+  for (int k = 0; k < input_count; ++k) {
+    add(&arguments, inputs[k], call_.storage, aligned);
   }
   for (int k = 0; k < of_rows_count; ++k) add(&arguments, of_rows[k]);
   const int64_t parameters = memory_.parameter_count();
-  aligned = aligned && is_aligned(gamma_);
   arguments.add(gamma_, {parameters, 1});
-  if (!of_gradient) {
-    aligned = aligned && is_aligned(beta_);
-    arguments.add(beta_, {parameters, 1});
-  }
+  if (!of_gradient) arguments.add(beta_, {parameters, 1});
   arguments.add(static_cast<int32_t>(rows_of_a_statistic_));
-  add(&arguments, y_);
+  add(&arguments, y_, call_.storage, aligned);
   const PartChoice &choice = kLastPasses[of_gradient][along];
   if (halnorm_status status =
           memory_.launch(choice.of(grid_.columns, aligned), call_.storage, &arguments)) {

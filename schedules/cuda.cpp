@@ -12,7 +12,7 @@ using Halide::Var;
 namespace {
 
 // Chunks in the registers of each lane, and their sums: neither leaves the warp.
-void sum_in_warp(const WarpSum &sum, Func consumer, const Var &warp, int chunks) {
+void sum_in_warp(const WarpSum &sum, int vector, Func consumer, const Var &warp, int chunks) {
   const CudaVars vars;
   Func pairs = sum.pairs, places = sum.places;
   std::vector<Func> of_lanes = sum.folds;
@@ -24,23 +24,37 @@ void sum_in_warp(const WarpSum &sum, Func consumer, const Var &warp, int chunks)
     func.bound(vars.lane, 0, kWarp).bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
   }
   places.compute_at(pairs, chunks > 1 ? vars.part : vars.lane).store_in(MemoryType::Register);
-  places.bound(vars.place, 0, kVector).unroll(vars.place);
+  places.bound(vars.place, 0, vector).unroll(vars.place);
   places.update().reorder(sum.steps.x, sum.steps.y).unroll(sum.steps.x).unroll(sum.steps.y);
 }
 
-void load_vectors(const WarpChunk &chunk, bool aligned) {
+// A dimension of words that a thread loads or stores, a vector at a time.
+template <typename Dimension>
+void take_vectors(Halide::Stage stage, const Dimension &word, int words, bool aligned) {
+  if (!aligned) {
+    stage.unroll(word);
+  } else if (words == kVectorWords) {
+    stage.vectorize(word);
+  } else {
+    Dimension vector("vector"), within("within");
+    stage.split(word, vector, within, kVectorWords).vectorize(within).unroll(vector);
+  }
+}
+
+// Groups in the registers of a thread.
+void load_words(const WarpChunk &chunk, int groups, bool aligned) {
   Func loaded = chunk.loaded;
   const CudaVars vars;
   loaded.store_in(MemoryType::Register);
-  loaded.bound(vars.place, 0, kVector).bound(vars.group, 0, kGroups);
-  loaded.unroll(vars.place).unroll(vars.group);
-  Halide::Stage load = loaded.update();
-  load.reorder(chunk.load.x, chunk.load.y).unroll(chunk.load.y);
-  if (aligned) {
-    load.vectorize(chunk.load.x);
+  loaded.bound(vars.word, 0, chunk.words).unroll(vars.word);
+  if (groups == 1) {
+    loaded.bound_extent(vars.group, 1);
   } else {
-    load.unroll(chunk.load.x);
+    loaded.bound(vars.group, 0, groups);
   }
+  loaded.unroll(vars.group);
+  loaded.update().reorder(chunk.load.x, vars.group).unroll(vars.group);
+  take_vectors(loaded.update(), chunk.load.x, chunk.words, aligned);
 }
 
 }  // namespace
@@ -54,11 +68,13 @@ void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnob
       .split(number, block, warp, knobs.warps, TailStrategy::GuardWithIf)
       .gpu_blocks(block, vars.outer)
       .gpu_threads(warp);
-  sum_in_warp(sum, output, warp, 1);
-  Func loaded = roles.chunk.loaded;
-  loaded.compute_at(sum.pairs, vars.lane);
-  for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
-  load_vectors(roles.chunk, aligned);
+  sum_in_warp(sum, roles.vector, output, warp, 1);
+  for (const WarpChunk &chunk : roles.chunks) {
+    Func loaded = chunk.loaded;
+    loaded.compute_at(sum.pairs, vars.lane);
+    for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
+    load_words(chunk, kChunk / (kWarp * roles.vector), aligned);
+  }
 }
 
 // A block of one warp: Halide takes shuffles out of the condition that would guard a row that is
@@ -66,7 +82,7 @@ void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnob
 void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements;
-  Func output = roles.output, statistics = roles.statistics, loaded = roles.chunk.loaded;
+  Func output = roles.output, statistics = roles.statistics;
   Var block("block"), warp("warp");
   output.compute_root();
   Halide::Stage rows = output.update();
@@ -88,16 +104,32 @@ void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
     statistics.compute_with(rows, warp);
   }
 
-  loaded.compute_at(output, warp).bound(vars.part, 0, knobs.chunks).bound(vars.lane, 0, kWarp);
-  loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
-  loaded.reorder(vars.place, vars.group, vars.part, vars.lane).unroll(vars.part);
-  loaded.gpu_lanes(vars.lane);
-  load_vectors(roles.chunk, true);
-  loaded.update()
-      .reorder(roles.chunk.load.x, roles.chunk.load.y, vars.part, vars.lane)
-      .unroll(vars.part)
-      .gpu_lanes(vars.lane);
-  for (const WarpSum &sum : roles.warp_sums) sum_in_warp(sum, output, warp, knobs.chunks);
+  for (const WarpChunk &chunk : roles.chunks) {
+    Func loaded = chunk.loaded;
+    loaded.compute_at(output, warp).bound(vars.part, 0, knobs.chunks).bound(vars.lane, 0, kWarp);
+    loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+    loaded.reorder(vars.word, vars.group, vars.part, vars.lane).unroll(vars.part);
+    loaded.gpu_lanes(vars.lane);
+    load_words(chunk, kChunk / (kWarp * roles.vector), true);
+    loaded.update()
+        .reorder(vars.group, vars.part, vars.lane)
+        .unroll(vars.part)
+        .gpu_lanes(vars.lane);
+  }
+  Func words = roles.words;
+  words.compute_at(output, elements.y).store_in(MemoryType::Register).unroll(vars.word);
+  for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
+    words.bound_extent(one, 1);
+  }
+  if (roles.affine.loaded.defined()) {
+    Func loaded = roles.affine.loaded;
+    loaded.compute_at(words, vars.group);
+    for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
+    load_words(roles.affine, 1, true);
+  }
+  for (const WarpSum &sum : roles.warp_sums) {
+    sum_in_warp(sum, roles.vector, output, warp, knobs.chunks);
+  }
   for (Func func : roles.of_lanes) {
     func.compute_at(output, warp).gpu_lanes(vars.lane).bound(vars.lane, 0, kWarp);
     func.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
@@ -108,17 +140,21 @@ void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaK
   const CudaVars &vars = roles.vars;
   Func output = roles.output, sums = roles.block;
   Var block("block"), thread("thread"), place("place");
-  const int vector = aligned ? kVector : 1;
+  const int vector = aligned ? roles.vector : 1;
   output.reorder(vars.row, vars.part, vars.outer)
       .split(vars.row, thread, place, vector, TailStrategy::RoundUp)
       .split(thread, block, thread, kWarp * knobs.warps, TailStrategy::GuardWithIf)
       .gpu_blocks(block, vars.part, vars.outer)
       .gpu_threads(thread);
+  take_vectors(output, place, vector, aligned);
   sums.compute_at(output, thread).store_in(MemoryType::Register).bound_extent(vars.row, vector);
+  sums.unroll(vars.row);
+  sums.update().reorder(vars.row, roles.elements).unroll(vars.row);
   if (aligned) {
-    output.vectorize(place);
-    sums.vectorize(vars.row);
-    sums.update().reorder(vars.row, roles.elements).vectorize(vars.row);
+    Func words = roles.neighbors;
+    words.compute_at(sums, roles.elements.x).store_in(MemoryType::Register);
+    words.bound_extent(vars.i, 1).bound_extent(vars.outer, 1);
+    words.bound_extent(vars.word, kVectorWords).vectorize(vars.word);
   }
 }
 
@@ -147,16 +183,15 @@ void schedule_cuda_vector(Halide::Stage vector, const Var &i, const CudaKnobs &k
 void schedule_cuda_elements(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {
   const Var inner = roles.inner, next = roles.next;
   Func output = roles.output;
-  Var column("column"), thread("thread"), place("place"), block("block"), line("line");
-  const int vector = aligned ? kVector : 1;
+  Var column("column"), thread("thread"), word("word"), block("block"), line("line");
   output.reorder(inner, next, roles.vars.outer)
-      .split(inner, thread, place, vector, TailStrategy::RoundUp)
+      .split(inner, thread, word, aligned ? kVectorWords : 1, TailStrategy::RoundUp)
       .split(thread, column, thread, kWarp, TailStrategy::GuardWithIf)
       .split(next, block, line, knobs.warps, TailStrategy::GuardWithIf)
-      .reorder(place, thread, line, block, column, roles.vars.outer)
+      .reorder(word, thread, line, block, column, roles.vars.outer)
       .gpu_blocks(block, column, roles.vars.outer)
       .gpu_threads(thread, line);
-  if (aligned) output.vectorize(place);
+  if (aligned) output.vectorize(word);
 }
 
 }  // namespace halnorm

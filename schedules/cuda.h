@@ -15,7 +15,7 @@ struct CudaKnobs {
 
 // A warp for each part of a row.
 void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
-// A thread, or kVector of them in one, for each part of each of the rows that are neighbours.
+// A thread for each part of each of the rows that are neighbours, or of a vector of them.
 void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
 // A warp for each aligned row, which stays in its registers from the first sum to the output.
 void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs);
@@ -23,7 +23,7 @@ void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs);
 void schedule_cuda_fold(const CudaRoles &roles, const CudaKnobs &knobs);
 // A thread for an element of a dense vector.
 void schedule_cuda_vector(Halide::Stage vector, const Halide::Var &i, const CudaKnobs &knobs);
-// A thread for an element, or kVector of them.
+// A thread for an element, or a vector of them.
 void schedule_cuda_elements(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
 
 }  // namespace halnorm
