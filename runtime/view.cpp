@@ -179,13 +179,13 @@ halnorm_status read_argument(const Argument &argument, View *view) {
     return fail(HALNORM_INVALID_ARGUMENT, "%s: ndim is %d; expected >= 0", argument.name,
                 tensor->ndim);
   }
-  if (tensor->ndim > 0 && tensor->shape == nullptr) {
-    return fail(HALNORM_INVALID_ARGUMENT, "%s: shape is NULL; expected %d extents", argument.name,
-                tensor->ndim);
-  }
   if (tensor->ndim > kMaxRank) {
     return fail(HALNORM_UNSUPPORTED, "%s: ndim is %d; this build handles up to %d dimensions",
                 argument.name, tensor->ndim, kMaxRank);
+  }
+  if (tensor->ndim > 0 && tensor->shape == nullptr) {
+    return fail(HALNORM_INVALID_ARGUMENT, "%s: shape is NULL; expected %d extents", argument.name,
+                tensor->ndim);
   }
   view->rank = tensor->ndim;
   view->device = tensor->device;

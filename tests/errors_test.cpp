@@ -183,6 +183,8 @@ const std::vector<Row> &shape_rows() {
        [](Call &c) {
          for (LooseTensor *t : c.activations()) t->reshape(std::vector<int64_t>(33, 1));
        }},
+      {"x_rank_33_without_shape", any, HALNORM_UNSUPPORTED, {"x", "33"},
+       [](Call &c) { c.x.tensor.ndim = 33; c.x.tensor.shape = nullptr; }},
       {"x_extent_negative", any, kInvalid, {"x", "-4"}, [](Call &c) { c.x.shape[0] = -4; }},
       {"x_too_many_elements", any, kInvalid, {"x", "4611686018427387904"},
        [](Call &c) { c.x.shape[0] = kHuge; }},
