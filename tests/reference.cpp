@@ -133,18 +133,25 @@ Expected forward(const Tensors &tensors) {
   return expected;
 }
 
-// A sum of products, and of their absolute values.
+// A sum of products, of their absolute values, and of what subnormal steps of each may do.
 struct Sum {
-  long double value = 0, absolute = 0;
-  void add(long double term) {
+  long double value = 0, absolute = 0, steps = 0;
+  void add(long double term, long double step) {
     value += term;
     absolute += std::fabs(term);
+    steps += step;
   }
 };
 
 // The inputs of a backward at one element.
 struct Point {
   long double dy, xhat, gradient;  // gradient: dy * gamma
+  long double rstd;
+
+  // Of one of the first two times xhat, where the product with x - mean is subnormal, or xhat is.
+  long double step(long double factor) const {
+    return static_cast<long double>(kSmallest) * (1 + std::fabs(rstd) + std::fabs(factor));
+  }
 };
 
 Point point_at(const Tensors &tensors, int64_t row, int64_t i) {
@@ -154,7 +161,7 @@ Point point_at(const Tensors &tensors, int64_t row, int64_t i) {
   const long double rstd = tensors.rstd->value(statistic, 0);
   const long double dy = tensors.dy->value(row, i);
   return {dy, (static_cast<long double>(tensors.x.value(row, i)) - mean) * rstd,
-          dy * static_cast<long double>(scale_of(tensors, problem.parameter_of(row, i)))};
+          dy * static_cast<long double>(scale_of(tensors, problem.parameter_of(row, i))), rstd};
 }
 
 // The sums c1 and c2 of a statistic, divided by its length.
@@ -170,8 +177,8 @@ std::vector<Corrections> corrections_of(const Tensors &tensors) {
     Corrections &of_row = corrections[index(problem.statistic_of(row))];
     for (int64_t i = 0; i < tensors.x.row_length(); ++i) {
       const Point point = point_at(tensors, row, i);
-      if (problem.norm() != Norm::rms) of_row.gradient.add(point.gradient);
-      of_row.product.add(point.gradient * point.xhat);
+      if (problem.norm() != Norm::rms) of_row.gradient.add(point.gradient, 0);
+      of_row.product.add(point.gradient * point.xhat, point.step(point.gradient));
     }
   }
   const long double n = static_cast<long double>(problem.statistic_length());
@@ -179,6 +186,7 @@ std::vector<Corrections> corrections_of(const Tensors &tensors) {
     for (Sum *sum : {&of_statistic.gradient, &of_statistic.product}) {
       sum->value /= n;
       sum->absolute /= n;
+      sum->steps /= n;
     }
   }
   return corrections;
@@ -192,7 +200,8 @@ void expect_dx(const Tensors &tensors, Expected *expected) {
     const int64_t statistic = problem.statistic_of(row);
     const auto &[c1, c2] = corrections[index(statistic)];
     const double c1_error = sum_error * static_cast<double>(c1.absolute) + kSmallest;
-    const double c2_error = sum_error * static_cast<double>(c2.absolute) + kSmallest;
+    const double c2_error =
+        sum_error * static_cast<double>(c2.absolute) + static_cast<double>(c2.steps) + kSmallest;
     const double rstd = static_cast<double>(tensors.rstd->value(statistic, 0));
     for (int64_t i = 0; i < tensors.x.row_length(); ++i) {
       const Point point = point_at(tensors, row, i);
@@ -220,8 +229,8 @@ void expect_parameter_gradients(const Tensors &tensors, Expected *expected) {
     for (int64_t i = 0; i < tensors.x.row_length(); ++i) {
       const Point point = point_at(tensors, row, i);
       const size_t parameter = index(problem.parameter_of(row, i));
-      dgamma[parameter].add(point.dy * point.xhat);
-      dbeta[parameter].add(point.dy);
+      dgamma[parameter].add(point.dy * point.xhat, point.step(point.dy));
+      dbeta[parameter].add(point.dy, 0);
     }
   }
   const int64_t sharers = problem.row_count() * problem.row_length() / std::max<int64_t>(count, 1);
@@ -231,7 +240,7 @@ void expect_parameter_gradients(const Tensors &tensors, Expected *expected) {
     if (!tensor) return;
     for (const Sum &sum : sums) {
       const double error =
-          relative * static_cast<double>(sum.absolute) + kSmallest * static_cast<double>(sharers);
+          relative * static_cast<double>(sum.absolute) + static_cast<double>(sum.steps) + kSmallest;
       const double magnitude = std::fabs(static_cast<double>(sum.value)) + error;
       value->push_back(static_cast<double>(sum.value));
       bound->push_back(error + half_ulp(tensor->dtype(), magnitude));
