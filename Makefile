@@ -27,6 +27,11 @@ ARM_PACKAGES := g++-aarch64-linux-gnu
 ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file pkg-config
 TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind \
   pkg-config python3-dev doxygen
+FUZZ_PACKAGES := clang libclang-rt-14-dev
+FUZZ_BUILD := build/fuzz
+FUZZ := $(FUZZ_BUILD)/tests/fuzz/halnorm_fuzz
+CORPUS := tests/fuzz/corpus.txt
+TIME ?= 60
 THREADS ?= 1
 CACHE ?= warm
 PROBLEMS ?=
@@ -44,8 +49,8 @@ TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test test-arm test-arm-part test-torch docs bench report tune install prefix-given install-build \
-  package generators arm-tests
+.PHONY: help demo test test-arm test-arm-part test-torch sanitize fuzz docs bench report tune install prefix-given \
+  install-build package generators arm-tests
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
@@ -53,6 +58,10 @@ help:
 	@echo 'make test-torch              run the tests of the Python package with PyTorch, which pip gets with all'
 	@echo '                             that it needs (on x86 several GB, for its wheel is that of CUDA)'
 	@echo 'make docs                    make a site of the documents and of the API of halnorm.h'
+	@echo 'make sanitize                run tests of the C interface under AddressSanitizer, UndefinedBehaviorSanitizer'
+	@echo '                             and ThreadSanitizer, kernels included'
+	@echo 'make fuzz [TIME=60]          call the C interface with what libFuzzer makes up, for so many seconds, and keep'
+	@echo '                             what is new in tests/fuzz/corpus.txt'
 	@echo 'make bench [THREADS="n ..."] [CACHE=warm, cold or both] [PROBLEMS=file, name in bench/shapes or list]'
 	@echo '                             compare schedules, other libraries and what moving the same bytes costs'
 	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [METRIC=time, instructions or model]'
@@ -115,6 +124,27 @@ test-arm: arm-tests
 test-arm-part: arm-tests
 	QEMU_CPU=cortex-a53 $(VENV)/bin/ctest --preset arm-part
 	QEMU_CPU=max $(VENV)/bin/ctest --preset arm-part
+
+sanitize: $(TOOLS)
+	@scripts/require_packages.sh $(TEST_PACKAGES)
+	$(call configure,address-sanitizer)
+	$(CMAKE) --build build/address-sanitizer --target halnorm_tests halnorm_replay halnorm_api_c99_test
+	$(VENV)/bin/ctest --preset address-sanitizer
+	$(call configure,thread-sanitizer)
+	$(CMAKE) --build build/thread-sanitizer --target halnorm_tests
+	$(VENV)/bin/ctest --preset thread-sanitizer
+
+# libFuzzer ends with an error, and leaves the input in $(FUZZ_BUILD), where a promise is broken.
+fuzz: $(TOOLS)
+	@scripts/require_packages.sh $(FUZZ_PACKAGES) $(TEST_PACKAGES)
+	$(call configure,fuzz)
+	$(CMAKE) --build $(FUZZ_BUILD) --target halnorm_fuzz
+	@rm -rf $(FUZZ_BUILD)/corpus $(FUZZ_BUILD)/kept
+	@mkdir -p $(FUZZ_BUILD)/kept
+	$(VENV)/bin/python -B tests/fuzz/corpus.py unpack $(CORPUS) $(FUZZ_BUILD)/corpus
+	$(FUZZ) -max_len=96 -max_total_time=$(TIME) -print_final_stats=1 -artifact_prefix=$(FUZZ_BUILD)/ $(FUZZ_BUILD)/corpus
+	$(FUZZ) -max_len=96 -merge=1 $(FUZZ_BUILD)/kept $(FUZZ_BUILD)/corpus
+	$(VENV)/bin/python -B tests/fuzz/corpus.py pack $(CORPUS) $(FUZZ_BUILD)/kept
 
 bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 	@scripts/require_packages.sh libbenchmark-dev

@@ -1,45 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 
+#include "fault_reporter.h"
+
 namespace halnorm_test {
 namespace {
-
-// While alive, a fault (a guard page was touched) first prints the command that repeats the run.
-// One at a time in a process.
-class FaultReporter {
- public:
-  explicit FaultReporter(const std::string &repeat) {
-    std::snprintf(text_, sizeof text_, "memory outside of the tensors was touched\n  repeat: %s\n",
-                  repeat.c_str());
-    struct sigaction action = {};
-    action.sa_handler = report;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);  // on return the fault ends the process
-    for (size_t i = 0; i < kCount; ++i) sigaction(kSignals[i], &action, &previous_[i]);
-  }
-  ~FaultReporter() {
-    for (size_t i = 0; i < kCount; ++i) sigaction(kSignals[i], &previous_[i], nullptr);
-  }
-  FaultReporter(const FaultReporter &) = delete;
-  FaultReporter &operator=(const FaultReporter &) = delete;
-
- private:
-  static void report(int) {
-    [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, text_, std::strlen(text_));
-  }
-
-  static constexpr int kSignals[] = {SIGSEGV, SIGBUS};
-  static constexpr size_t kCount = sizeof kSignals / sizeof *kSignals;
-  static char text_[1024];
-  struct sigaction previous_[kCount];
-};
-char FaultReporter::text_[1024];
 
 bool is_for_cuda(const std::string &target) { return target.rfind("cuda", 0) == 0; }
 
@@ -212,6 +181,15 @@ Result run(const Problem &problem, const RunOptions &options) {
     append_bits(*output.actual, {0, output.actual->rows()}, &result.bits);
   }
   return result;
+}
+
+std::vector<uint32_t> bits_of(Tensors *tensors) {
+  std::vector<uint32_t> bits;
+  const Expected nothing;
+  for (const Output &output : outputs_of(*tensors, nothing)) {
+    append_bits(*output.actual, {0, output.actual->rows()}, &bits);
+  }
+  return bits;
 }
 
 Expected expected_of(const Problem &problem, const RunOptions &options) {

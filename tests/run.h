@@ -46,6 +46,9 @@ struct Result {
 
 Result run(const Problem &problem, const RunOptions &options);
 
+// Of all that a call on the tensors wrote, an output after the other. All NaNs are made one.
+std::vector<uint32_t> bits_of(Tensors *tensors);
+
 struct Report {
   std::string failure;  // empty when all is within the bound; ends in the command that repeats it
   std::string kernel;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tensors.h"
 
+#include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 #include <cstring>
 #include <utility>
 
-#include "call.h"
 #include "statistics.h"
 
 namespace halnorm_test {
@@ -148,7 +148,9 @@ GuardedPages::GuardedPages(size_t bytes) {
 }
 
 GuardedPages::~GuardedPages() {
-  if (data_ != nullptr) munmap(data_ - page_size(), size_ + 2 * page_size());
+  if (data_ == nullptr) return;
+  ASAN_UNPOISON_MEMORY_REGION(data_, size_);
+  munmap(data_ - page_size(), size_ + 2 * page_size());
 }
 
 GuardedPages::GuardedPages(GuardedPages &&other) noexcept
@@ -234,7 +236,10 @@ Tensor::Tensor(Dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> str
       byte_offset_(0) {
   std::memset(pages_.data(), kCanary, pages_.size());
   const Span span = span_of(row_offsets_, element_offsets_);
-  if (span.low == span.high) return;
+  if (span.low == span.high) {
+    allow_elements();
+    return;
+  }
   const int64_t width = static_cast<int64_t>(size_of(dtype_));
   uint8_t *lowest = pages_.data();
   switch (placement) {
@@ -249,6 +254,7 @@ Tensor::Tensor(Dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> str
       break;
   }
   origin_ = lowest - span.low * width;
+  allow_elements();
 }
 
 halnorm_tensor Tensor::view() {
@@ -330,14 +336,41 @@ void Tensor::set_all(float v) {
   }
 }
 
-void Tensor::remember() { remembered_.assign(pages_.data(), pages_.data() + pages_.size()); }
+void Tensor::allow_elements() const {
+  const Span span = span_of(row_offsets_, element_offsets_);
+  const int64_t width = static_cast<int64_t>(size_of(dtype_));
+  ASAN_POISON_MEMORY_REGION(pages_.data(), pages_.size());
+  if (origin_ != nullptr) {
+    ASAN_UNPOISON_MEMORY_REGION(origin_ + span.low * width,
+                                static_cast<size_t>((span.high - span.low) * width));
+  }
+}
+
+void Tensor::allow_all() const { ASAN_UNPOISON_MEMORY_REGION(pages_.data(), pages_.size()); }
+
+void Tensor::remember() {
+  allow_all();
+  remembered_.assign(pages_.data(), pages_.data() + pages_.size());
+  allow_elements();
+}
 
 bool Tensor::unchanged() const {
-  return std::memcmp(remembered_.data(), pages_.data(), pages_.size()) == 0;
+  allow_all();
+  const bool same = std::memcmp(remembered_.data(), pages_.data(), pages_.size()) == 0;
+  allow_elements();
+  return same;
+}
+
+void Tensor::restore() {
+  allow_all();
+  std::memcpy(pages_.data(), remembered_.data(), pages_.size());
+  allow_elements();
 }
 
 bool Tensor::canaries_unchanged() const {
+  allow_all();
   std::vector<uint8_t> bytes(pages_.data(), pages_.data() + pages_.size());
+  allow_elements();
   for (int64_t row = 0; row < rows(); ++row) {
     for (int64_t i = 0; i < row_length(); ++i) {
       std::memset(bytes.data() + (element(row, i) - pages_.data()), kCanary, size_of(dtype_));
@@ -388,6 +421,16 @@ void Tensors::fill(const Data &data, uint64_t seed) {
 }
 
 halnorm_status Tensors::call(const halnorm_context *context, int64_t part) {
+  return call(context, part, [](Arguments *) {});
+}
+
+halnorm_status Tensors::call_bent(const halnorm_context *context,
+                                  const std::function<void(Arguments *)> &bend) {
+  return call(context, kAllParts, bend);
+}
+
+halnorm_status Tensors::call(const halnorm_context *context, int64_t part,
+                             const std::function<void(Arguments *)> &bend) {
   const size_t rank = problem.part_rank();
   const bool all = part == kAllParts;
   std::optional<Tensor> none;
@@ -418,6 +461,7 @@ halnorm_status Tensors::call(const halnorm_context *context, int64_t part) {
   if (problem.zero_centered) arguments.flags |= HALNORM_ZERO_CENTERED_GAMMA;
   if (problem.biased) arguments.flags |= HALNORM_RUNNING_VAR_BIASED;
   if (problem.fixed) arguments.flags |= HALNORM_FIXED_STATISTICS;
+  bend(&arguments);
   return halnorm_test::call(problem.operation, arguments);
 }
 
@@ -455,6 +499,17 @@ std::string Tensors::damage() {
     }
   }
   return "";
+}
+
+std::string Tensors::change() {
+  for (const Member &member : members()) {
+    if (!member.tensor->unchanged()) return std::string(member.name) + " was written";
+  }
+  return "";
+}
+
+void Tensors::restore() {
+  for (const Member &member : members()) member.tensor->restore();
 }
 
 Tensor *Tensors::output() {

@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "call.h"
 #include "cuda_device.h"
 #include "halnorm.h"
 #include "problem.h"
@@ -81,13 +83,17 @@ class Tensor {
   void download();
 
   // Remembers every byte; later, whether every byte, or every byte outside the elements, is as it
-  // was.
+  // was; or makes it so again.
   void remember();
   bool unchanged() const;
+  void restore();
   bool canaries_unchanged() const;
 
  private:
   uint8_t *element(int64_t row, int64_t element) const;
+  // What AddressSanitizer, where it is built in, takes for memory of this tensor.
+  void allow_elements() const;
+  void allow_all() const;
 
   Dtype dtype_;
   std::vector<int64_t> shape_, part_shape_, strides_;
@@ -113,11 +119,18 @@ struct Tensors {
   halnorm_status call(const halnorm_context *context) { return call(context, kAllParts); }
   // On one part alone, where it lies. dgamma and dbeta, which are sums over all, are not asked for.
   halnorm_status call(const halnorm_context *context, int64_t part);
+  // On arguments that `bend` has changed.
+  halnorm_status call_bent(const halnorm_context *context,
+                           const std::function<void(Arguments *)> &bend);
   // The same on copies on the CUDA device.
   halnorm_status call_on_cuda(halnorm_context *context, int64_t part);
 
   // Names the tensor that the call should have left alone and did not; empty when all is well.
   std::string damage();
+  // The same of a call that was refused: outputs are as they were, too.
+  std::string change();
+  // Makes all as it was after fill().
+  void restore();
 
   // y or dx, wherever it is; null where dx is not wanted.
   Tensor *output();
@@ -137,6 +150,8 @@ struct Tensors {
     Access access;
   };
   std::vector<Member> members();
+  halnorm_status call(const halnorm_context *context, int64_t part,
+                      const std::function<void(Arguments *)> &bend);
 };
 
 }  // namespace halnorm_test
