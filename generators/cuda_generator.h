@@ -4,6 +4,7 @@
 #ifndef HALNORM_GENERATORS_CUDA_GENERATOR_H_
 #define HALNORM_GENERATORS_CUDA_GENERATOR_H_
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -111,10 +112,13 @@ class CudaGenerator : public StorageGenerator<T> {
         Halide::Tuple(loaded);
     return chunk;
   }
-  // Of tensors, what is read of a word; then of elements in f32.
+  // Of tensors, what is read of a word; then of elements in f32. Groups beyond the given number are
+  // taken to be beyond the end of any row.
   void load_row(const Expr &n, const std::function<Values(const Expr &word)> &words,
-                const std::function<Values(const Expr &i)> &of_elements = nullptr) {
+                const std::function<Values(const Expr &i)> &of_elements = nullptr,
+                int groups = kChunk) {
     roles_.vector = vector_length();
+    roles_.groups = std::min(groups, kChunk / (kWarp * vector_length()));
     roles_.chunks = {load_chunk("loaded", elements_of_a_word(), n, words)};
     if (of_elements) roles_.chunks.push_back(load_chunk("of_elements", 1, n, of_elements));
   }
@@ -137,8 +141,7 @@ class CudaGenerator : public StorageGenerator<T> {
     const CudaVars &vars = roles_.vars;
     const Expr part = vars.part, row = vars.row, outer = vars.outer;
     WarpSum sum;
-    sum.steps =
-        Halide::RDom(0, vector_length(), 0, kChunk / (kWarp * vector_length()), name + "_steps");
+    sum.steps = Halide::RDom(0, vector_length(), 0, roles_.groups, name + "_steps");
     const Expr place = sum.steps.x, group = sum.steps.y;
     sum.steps.where(is_in_row(place, first_of(group, vars.lane, vars.part), n));
     std::vector<Expr> added = terms(loaded_at(place, group, vars.lane, part));

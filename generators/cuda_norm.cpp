@@ -17,13 +17,27 @@ using std::vector;
 template <typename T>
 class CudaRowGenerator : public CudaGenerator<T> {
  protected:
+  // What a warp holds of a row, in whole groups.
+  int chunks() const { return (this->knobs.held + kChunk - 1) / kChunk; }
+  int groups() const { return std::max(1, this->knobs.held / (kWarp * this->vector_length())); }
+
+  // Elements of the row of a warp, one of x. The last block of rows has warps without one, which
+  // sum up nothing: Halide takes shuffles out of the condition that would have them do nothing.
+  Expr length_of_row(const Halide::GeneratorInput<Halide::Buffer<>> &x) const {
+    return Halide::select(this->roles_.vars.row < x.dim(1).extent(),
+                          x.dim(0).extent() * this->elements_of_a_word(), 0);
+  }
+  Expr count_of_row(const Halide::GeneratorInput<Halide::Buffer<>> &x) const {
+    return cast<double>(x.dim(0).extent() * this->elements_of_a_word());
+  }
+
   // The sums of rows, of each lane the same: parts as folds add them up, by halves, in f64.
   Func totals_of(const WarpSum &sum, size_t count) const {
     const CudaVars &vars = this->roles_.vars;
     vector<Expr> totals;
     for (size_t k = 0; k < count; k++) {
       vector<Expr> parts;
-      for (int part = 0; part < this->knobs.chunks; part++) {
+      for (int part = 0; part < chunks(); part++) {
         parts.push_back(
             cast<double>(value_of(sum.total(), k, {vars.lane, part, vars.row, vars.outer})));
       }
@@ -51,8 +65,8 @@ class CudaRowGenerator : public CudaGenerator<T> {
     });
     words(vars.word, vars.group, vars.lane, vars.part, vars.row, vars.outer) = of_word;
     roles.words = words;
-    roles.elements = RDom(0, this->words_of_a_vector(), 0, kChunk / (kWarp * this->vector_length()),
-                          0, this->knobs.chunks, 0, kWarp, "elements");
+    roles.elements =
+        RDom(0, this->words_of_a_vector(), 0, roles.groups, 0, chunks(), 0, kWarp, "elements");
     const Expr word = roles.elements.x, group = roles.elements.y, part = roles.elements.z,
                lane = roles.elements.w, first = this->first_of(group, lane, part);
     roles.elements.where(this->is_in_row(word * elements, first, n));
@@ -81,8 +95,9 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
   void generate() {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = x.dim(0).extent() * elements_of_a_word(), count = cast<double>(n);
-    load_row(n, [&](const Expr &word) { return Values{x(word, row, outer)}; });
+    const Expr n = length_of_row(x), count = count_of_row(x);
+    load_row(
+        n, [&](const Expr &word) { return Values{x(word, row, outer)}; }, nullptr, groups());
 
     // Of each lane, the same in all.
     const vector<Expr> at = {lane, row, outer};
@@ -114,9 +129,14 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
       return layer_normalized(v[0], center(lane), value_of(moments, 0, at),
                               value_of(moments, 1, at), affine[0], affine[1], corrected());
     });
+    // Of the first lane, by an update, which is to have a condition.
+    RDom first(0, 1, "first");
+    first.where(row < x.dim(1).extent());
+    statistics(vars.row, vars.outer) = Tuple(Halide::undef<float>(), Halide::undef<float>());
     statistics(vars.row, vars.outer) =
-        Tuple(center(0) + moments(0, row, outer)[0], moments(0, row, outer)[1]);
+        Tuple(center(first) + moments(first, row, outer)[0], moments(first, row, outer)[1]);
     roles_.statistics = statistics;
+    roles_.first = first;
   }
 
   void schedule() {
@@ -126,7 +146,7 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
     outputs_from_zero(statistics);
     Halide::OutputImageParam first = Func(statistics).output_buffers()[0];
     for (int d = 0; d < 2; d++) first.dim(d).set_extent(y.dim(d + 1).extent());
-    schedule_cuda_norm(roles_, knobs);
+    schedule_cuda_norm(roles_, chunks(), knobs);
   }
 };
 
@@ -146,26 +166,27 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
   void generate() {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = x.dim(0).extent() * elements_of_a_word(), count = cast<double>(n);
+    const Expr n = length_of_row(x), count = count_of_row(x);
+    const Expr present = Halide::min(row, x.dim(1).extent() - 1);
     load_row(
         n,
         [&](const Expr &word) {
           return Values{dy(word, row, outer), x(word, row, outer)};
         },
-        [&](const Expr &i) { return Values{gamma(i)}; });
+        [&](const Expr &i) { return Values{gamma(i)}; }, groups());
     roles_.warp_sums = {sum_chunk("sum", n, [&](const Values &v) {
-      return gradient_terms(v[0] * v[2], v[1] - mean(row, outer));
+      return gradient_terms(v[0] * v[2], v[1] - mean(present, outer));
     })};
     const WarpSum &sum = roles_.warp_sums[0];
     const Func totals = totals_of(sum, 2);
     const GradientMeans of_row =
-        gradient_means(totals, {lane, row, outer}, count, rstd(row, outer), has_mean != 0);
+        gradient_means(totals, {lane, row, outer}, count, rstd(present, outer), has_mean != 0);
     Func means("means");
     means(vars.lane, vars.row, vars.outer) = Tuple(of_row.mean_g, of_row.slope);
     roles_.of_lanes = {means};
     const vector<Expr> at = {lane, row, outer};
     define_rows(&dx, n, [&](const Values &v, const Expr &) {
-      return input_gradient(v[0] * v[2], v[1], mean(row, outer), rstd(row, outer),
+      return input_gradient(v[0] * v[2], v[1], mean(present, outer), rstd(present, outer),
                             value_of(means, 0, at), value_of(means, 1, at));
     });
   }
@@ -175,7 +196,7 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
     constrain_tensor(&dx);
     for (auto *of_rows : {&mean, &rstd}) from_zero(of_rows);
     constrain_parameter(&gamma);
-    schedule_cuda_norm(roles_, knobs);
+    schedule_cuda_norm(roles_, chunks(), knobs);
   }
 };
 

@@ -52,6 +52,7 @@ struct Fold {
 struct CudaRoles {
   CudaVars vars;
   int vector = 0;                 // elements of 16 bytes of a tensor
+  int groups = 0;                 // of a chunk
   std::vector<WarpChunk> chunks;  // of tensors; of what belongs to elements
   std::vector<WarpSum> warp_sums;
   Halide::Func block;      // (part, row, outer), over rows that are neighbours
@@ -64,8 +65,8 @@ struct CudaRoles {
   std::vector<Halide::Func> of_lanes;  // (lane, row, outer), what is made of warp sums
   Halide::Func output;
   Halide::Func statistics;  // an output beside it: (row, outer)
-  Halide::Var inner,
-      next;  // its first two dimensions, where it has one value for each element
+  Halide::RDom first;       // of its update
+  Halide::Var inner, next;  // its first two dimensions, where it has one value for each element
 };
 
 }  // namespace halnorm

@@ -87,7 +87,7 @@ halnorm_status CudaMemory::launch(Part part, Storage storage, CudaArguments *arg
 
 const Kernel *CudaMemory::find_whole(Part part) const {
   const Kernel *kernel = find_kernel(call_, target_, call_.operation, part, call_.storage);
-  const bool fits = kernel != nullptr && call_.row_length <= kernel->rows * kChunk;
+  const bool fits = kernel != nullptr && call_.row_length <= kernel->rows;
   return fits && !prefers_stages(call_) ? kernel : nullptr;
 }
 

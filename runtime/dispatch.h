@@ -45,7 +45,7 @@ struct Kernel {
   int32_t target;
   int64_t longest;       // row that it is meant for
   int64_t fewest_bytes;  // of x and y that it is meant for
-  int32_t rows;          // the most rows of one call of it; on CUDA, the most chunks of a row
+  int32_t rows;          // the most rows of one call of it; on CUDA, the most elements of a row
   Launch launch;
 };
 

@@ -73,13 +73,12 @@ void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnob
     Func loaded = chunk.loaded;
     loaded.compute_at(sum.pairs, vars.lane);
     for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
-    load_words(chunk, kChunk / (kWarp * roles.vector), aligned);
+    load_words(chunk, roles.groups, aligned);
   }
 }
 
-// A block of one warp: Halide takes shuffles out of the condition that would guard a row that is
-// not there.
-void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
+// The last block may have rows that are not there (generators/cuda_norm.cpp).
+void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &knobs) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements;
   Func output = roles.output, statistics = roles.statistics;
@@ -88,7 +87,7 @@ void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
   Halide::Stage rows = output.update();
   // Halide does not see that each lane has elements of its own.
   rows.allow_race_conditions();
-  rows.split(vars.row, block, warp, 1)
+  rows.split(vars.row, block, warp, knobs.warps, TailStrategy::RoundUp)
       .reorder(elements.x, elements.y, elements.z, elements.w, warp, block, vars.outer)
       .gpu_blocks(block, vars.outer)
       .gpu_threads(warp)
@@ -97,20 +96,22 @@ void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
       .unroll(elements.y)
       .unroll(elements.z);
   if (statistics.defined()) {
-    statistics.compute_root()
-        .split(vars.row, block, warp, 1)
+    statistics.compute_root();
+    statistics.update()
+        .split(vars.row, block, warp, knobs.warps, TailStrategy::RoundUp)
+        .reorder(roles.first.x, warp, block, vars.outer)
         .gpu_blocks(block, vars.outer)
         .gpu_threads(warp);
-    statistics.compute_with(rows, warp);
+    statistics.update().compute_with(rows, warp);
   }
 
   for (const WarpChunk &chunk : roles.chunks) {
     Func loaded = chunk.loaded;
-    loaded.compute_at(output, warp).bound(vars.part, 0, knobs.chunks).bound(vars.lane, 0, kWarp);
+    loaded.compute_at(output, warp).bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
     loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
     loaded.reorder(vars.word, vars.group, vars.part, vars.lane).unroll(vars.part);
     loaded.gpu_lanes(vars.lane);
-    load_words(chunk, kChunk / (kWarp * roles.vector), true);
+    load_words(chunk, roles.groups, true);
     loaded.update()
         .reorder(vars.group, vars.part, vars.lane)
         .unroll(vars.part)
@@ -128,7 +129,7 @@ void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs) {
     load_words(roles.affine, 1, true);
   }
   for (const WarpSum &sum : roles.warp_sums) {
-    sum_in_warp(sum, roles.vector, output, warp, knobs.chunks);
+    sum_in_warp(sum, roles.vector, output, warp, chunks);
   }
   for (Func func : roles.of_lanes) {
     func.compute_at(output, warp).gpu_lanes(vars.lane).bound(vars.lane, 0, kWarp);

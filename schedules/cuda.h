@@ -17,8 +17,9 @@ struct CudaKnobs {
 void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
 // A thread for each part of each of the rows that are neighbours, or of a vector of them.
 void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
-// A warp for each aligned row, which stays in its registers from the first sum to the output.
-void schedule_cuda_norm(const CudaRoles &roles, const CudaKnobs &knobs);
+// A warp for each aligned row of so many chunks, which stays in its registers from the first sum to
+// the output.
+void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &knobs);
 // A warp for each statistic.
 void schedule_cuda_fold(const CudaRoles &roles, const CudaKnobs &knobs);
 // A thread for an element of a dense vector.
