@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,22 +59,37 @@ def of_all_seeds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The losses on training crops and those held out, (seeds, steps)."""
     runs = [done[key_of(norm, batch_size, rate, seed)] for seed in SEEDS]
-    # A run that diverged stays so.
+    # Where a run diverged, its losses are NaN from there on.
     training, held_out = (np.nan_to_num(losses, nan=np.inf) for losses in zip(*runs, strict=True))
     return training, held_out
 
 
-def print_table(done: dict[str, Curves]) -> None:
-    print(f"losses over the noise's variance, median (least, greatest) of {len(SEEDS)} seeds")
-    for rate, norm, batch_size in itertools.product(RATES, NORMS, BATCH_SIZES):
-        training, held_out = of_all_seeds(done, norm, batch_size, rate)
-        last = held_out[:, -1]
-        rise = (held_out[:, 1:] / np.minimum.accumulate(held_out, axis=1)[:, :-1]).max(axis=1)
-        print(f"learning rate {rate}, {norm}, batch size {batch_size}: held out", end="")
-        print(f" {np.median(last):.2f} ({last.min():.2f}, {last.max():.2f}),", end="")
-        print(f" last {LAST_STEPS} training steps", end="")
-        print(f" {np.median(training[:, -LAST_STEPS:].mean(axis=1)):.2f},", end="")
-        print(f" greatest rise {np.median(rise):.2f} ({rise.min():.2f}, {rise.max():.2f})")
+def print_table(
+    title: str, done: dict[str, Curves], quantity: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> None:
+    """In Markdown: `quantity` of the losses, one for each seed."""
+    print(f"\n{title}, median (least to greatest) of {len(SEEDS)} seeds:\n")
+    print("| learning rate | | " + " | ".join(f"batch size {n}" for n in BATCH_SIZES) + " |")
+    print("| --- | --- |" + " --- |" * len(BATCH_SIZES))
+    for rate, norm in itertools.product(RATES, NORMS):
+        cells = []
+        for batch_size in BATCH_SIZES:
+            values = quantity(*of_all_seeds(done, norm, batch_size, rate))
+            cells.append(f"{np.median(values):.2f} ({values.min():.2f} to {values.max():.2f})")
+        print(f"| {rate} | {norm} | " + " | ".join(cells) + " |")
+
+
+def last_training_loss(training: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    return training[:, -LAST_STEPS:].mean(axis=1)
+
+
+def last_held_out_loss(training: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    return held_out[:, -1]
+
+
+def greatest_rise(training: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """Of the held-out loss, over the least before it."""
+    return (held_out[:, 1:] / np.minimum.accumulate(held_out, axis=1)[:, :-1]).max(axis=1)
 
 
 def draw(done: dict[str, Curves], path: Path) -> None:
@@ -118,7 +134,9 @@ def main() -> None:
     arguments.curves.parent.mkdir(parents=True, exist_ok=True)
     use_one_thread()
     done = train_all(arguments.curves)
-    print_table(done)
+    print_table(f"Training loss of the last {LAST_STEPS} steps", done, last_training_loss)
+    print_table("Held-out loss at the end", done, last_held_out_loss)
+    print_table("Greatest rise of the held-out loss", done, greatest_rise)
     draw(done, arguments.figure)
 
 
