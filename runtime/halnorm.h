@@ -7,7 +7,7 @@
  *     if (halnorm_layer_norm(NULL, &x, &gamma, &beta, -1, 1e-5, &y, NULL, NULL, 0) != HALNORM_OK)
  *       puts(halnorm_last_error());
  *
- * @ref tensors, @ref operations, @ref contexts, @ref diagnosis. Rules of every function here:
+ * In four parts: @ref tensors, @ref operations, @ref contexts, @ref diagnosis. Rules of all:
  *
  * **Errors.** Nothing prints, aborts or throws. A function that can fail returns a halnorm_status,
  * and halnorm_last_error() then says in a sentence which argument was wrong, what it was and what
