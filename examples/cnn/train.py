@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from denoiser import NORMS, STEPS_BETWEEN_CHECKS, Curves, denoiser, train
 
@@ -93,14 +94,8 @@ def greatest_rise(training: np.ndarray, held_out: np.ndarray) -> np.ndarray:
 
 
 def draw(done: dict[str, Curves], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        len(RATES), len(BATCH_SIZES), figsize=(9, 5), sharex=True, sharey=True, layout="constrained"
-    )
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots(len(RATES), len(BATCH_SIZES), sharex=True, sharey=True, squeeze=False)
     for (row, rate), (column, batch_size) in itertools.product(
         enumerate(RATES), enumerate(BATCH_SIZES)
     ):
