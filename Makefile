@@ -31,7 +31,6 @@ FUZZ_PACKAGES := clang libclang-rt-14-dev
 FUZZ_BUILD := build/fuzz
 FUZZ := $(FUZZ_BUILD)/tests/fuzz/halnorm_fuzz
 CORPUS := tests/fuzz/corpus.txt
-TIME ?= 60
 THREADS ?= 1
 CACHE ?= warm
 PROBLEMS ?=
@@ -49,12 +48,15 @@ TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test test-arm test-arm-part test-torch sanitize fuzz docs bench report tune install prefix-given \
-  install-build package generators arm-tests
+.PHONY: help demo test test-arm test-arm-part test-large test-torch soak sanitize fuzz docs bench report tune install \
+  prefix-given install-build package generators arm-tests tests-configured
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
 	@echo 'make test-arm                run all tests of the ARM kernels, emulated'
+	@echo 'make test-large              run the tests of tensors of more than 2^31 elements, which need 6 GiB free, and of'
+	@echo '                             statistics of 10^8'
+	@echo 'make soak [TIME=3600]        call everything from eight threads for so many seconds'
 	@echo 'make test-torch              run the tests of the Python package with PyTorch, which pip gets with all'
 	@echo '                             that it needs (on x86 several GB, for its wheel is that of CUDA)'
 	@echo 'make docs                    make a site of the documents and of the API of halnorm.h'
@@ -89,6 +91,19 @@ test: $(TOOLS) $(PYTHON_TOOLS) $(if $(is_arm_machine),,test-arm-part)
 	@$(BUILD)/tests/halnorm_check --targets
 	$(VENV)/bin/ctest --preset release
 	$(call why_skipped,$(BUILD))
+
+test-large soak: tests-configured
+tests-configured: $(TOOLS)
+	@scripts/require_packages.sh $(TEST_PACKAGES)
+	$(CONFIGURE) -DHALNORM_TESTS=ON
+
+test-large:
+	$(CMAKE) --build $(BUILD) --target halnorm_tests
+	HALNORM_TEST_LARGE=1 $(BUILD)/tests/halnorm_tests --gtest_filter='*HundredMillion.*:LargeTensors.*'
+
+soak:
+	$(CMAKE) --build $(BUILD) --target halnorm_soak
+	$(BUILD)/tests/halnorm_soak $(or $(TIME),3600)
 
 # Of the version that the benchmark compares with, there without what only CUDA needs.
 test-torch: $(TOOLS) $(PYTHON_TOOLS)
@@ -142,7 +157,7 @@ fuzz: $(TOOLS)
 	@rm -rf $(FUZZ_BUILD)/corpus $(FUZZ_BUILD)/kept
 	@mkdir -p $(FUZZ_BUILD)/kept
 	$(VENV)/bin/python -B tests/fuzz/corpus.py unpack $(CORPUS) $(FUZZ_BUILD)/corpus
-	$(FUZZ) -max_len=96 -max_total_time=$(TIME) -print_final_stats=1 -artifact_prefix=$(FUZZ_BUILD)/ $(FUZZ_BUILD)/corpus
+	$(FUZZ) -max_len=96 -max_total_time=$(or $(TIME),60) -print_final_stats=1 -artifact_prefix=$(FUZZ_BUILD)/ $(FUZZ_BUILD)/corpus
 	$(FUZZ) -max_len=96 -merge=1 $(FUZZ_BUILD)/kept $(FUZZ_BUILD)/corpus
 	$(VENV)/bin/python -B tests/fuzz/corpus.py pack $(CORPUS) $(FUZZ_BUILD)/kept
 
