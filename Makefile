@@ -105,10 +105,15 @@ soak:
 	$(CMAKE) --build $(BUILD) --target halnorm_soak
 	$(BUILD)/tests/halnorm_soak $(or $(TIME),3600)
 
-# Of the version that the benchmark compares with, there without what only CUDA needs.
+# A package of a requirements file, with its hashes.
+requirement = sed -n "/^$(1)==/,/[^\\\\]$$/p" $(2)
+# Of the version that the benchmark compares with, there without what only CUDA needs: that PyTorch
+# pins itself.
 test-torch: $(TOOLS) $(PYTHON_TOOLS)
 	@scripts/require_packages.sh $(TEST_PACKAGES)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' bench/requirements-peers.txt)
+	$(call requirement,torch,bench/requirements-peers.txt) | \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r /dev/stdin
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check torch
 	$(CONFIGURE_TESTS)
 	$(CMAKE) --build $(BUILD) --target halnorm_python halnorm_python_stub halnorm_c_functions
 	$(VENV)/bin/ctest --preset release -R '^python_' -E pip_install
@@ -227,8 +232,9 @@ $(PYTHON_TOOLS): tests/python/requirements.txt | $(VENV)/bin/python
 # Each package for itself: the benchmark shows a peer that cannot be had as absent.
 $(PEERS) $(MORE_PEERS): $(VENV)/%-installed: bench/%.txt | $(VENV)/bin/python
 	@echo 'Installing the peers of $< into $(VENV)'
-	@missing=; for package in $$(sed 's/#.*//' $<); do \
-	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $$package || \
+	@missing=; for package in $$(sed -n 's/^\([^# ]*\)==.*/\1/p' $<); do \
+	  $(call requirement,$$package,$<) | \
+	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r /dev/stdin || \
 	    { missing=yes; echo "warning: no $$package; the benchmark does without" >&2; }; \
 	done; test -n "$$missing" || touch $@
 

