@@ -314,10 +314,11 @@ endfunction()
 set(_halnorm_cuda_imports halide_copy_to_device halide_cuda_device_interface
     halide_cuda_finalize_kernels halide_cuda_initialize_kernels halide_cuda_run)
 
-# Links the objects of a library into one, which exports what `exported` says (names for objcopy,
-# which may begin with "!") and nothing else: another Halide can live in the same process.
+# Links the objects of a library into one whose only global symbols are the functions of halnorm.h:
+# another Halide can live in the same process, and a shared object that it is linked into exports
+# nothing of it. The names of kernels have two underscores before the target's.
 function(halnorm_link_objects linked objects)
-  list(TRANSFORM ARGN PREPEND "--keep-global-symbol=" OUTPUT_VARIABLE exported)
+  set(exported "--keep-global-symbol=!halnorm_*__*" "--keep-global-symbol=halnorm_*")
   foreach(symbol IN LISTS _halnorm_cuda_imports)
     string(REGEX REPLACE "^halide_" "launch_" own ${symbol})
     list(APPEND exported --redefine-sym ${symbol}=${own})
@@ -339,12 +340,15 @@ function(halnorm_set_up_library name)
   target_include_directories(${name} INTERFACE
     $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${name} PRIVATE Threads::Threads m ${CMAKE_DL_LIBS})
+  if(HALNORM_COVERAGE)
+    target_link_options(${name} INTERFACE --coverage)
+  endif()
 endfunction()
 
 # Adds the static library <name> of the objects of `runtime` and of the kernels of all
-# HALNORM_TARGETS, and, as the target <name>_dynamic, the same as a shared one, which does not
-# export the kernels. A third argument leaves only the schedule rows whose provenance begins with
-# it. The tables of the kernels are in the folder <name>.
+# HALNORM_TARGETS, and, as the target <name>_dynamic, the same as a shared one. A third argument
+# leaves only the schedule rows whose provenance begins with it. The tables of the kernels are in the
+# folder <name>.
 function(halnorm_add_library name runtime)
   set(table_directory "${CMAKE_CURRENT_BINARY_DIR}/${name}")
   file(MAKE_DIRECTORY "${table_directory}")
@@ -359,15 +363,15 @@ function(halnorm_add_library name runtime)
     $<TARGET_PROPERTY:${runtime},COMPILE_OPTIONS>)
   target_include_directories(${name}_dispatch PRIVATE "${table_directory}" "${PROJECT_SOURCE_DIR}")
   set(objects $<TARGET_OBJECTS:${runtime}> $<TARGET_OBJECTS:${name}_dispatch> ${kernel_objects})
-  halnorm_link_objects("${table_directory}/${name}.o" "${objects}" "halnorm_*")
+  halnorm_link_objects("${table_directory}/${name}.o" "${objects}")
   add_library(${name} STATIC "${table_directory}/${name}.o")
   halnorm_set_up_library(${name})
   if(BUILD_SHARED_LIBS)
-    # The names of kernels have two underscores before the target's.
-    halnorm_link_objects("${table_directory}/${name}_dynamic.o" "${objects}" "!halnorm_*__*"
-                         "halnorm_*")
-    add_library(${name}_dynamic SHARED "${table_directory}/${name}_dynamic.o")
+    add_library(${name}_dynamic SHARED "${table_directory}/${name}.o")
+    # They have an object in common, which only Ninja would not link twice at a time.
+    add_dependencies(${name}_dynamic ${name})
     halnorm_set_up_library(${name}_dynamic)
+    target_link_options(${name}_dynamic PRIVATE -Wl,-z,relro,-z,now,-z,noexecstack)
     set_target_properties(${name}_dynamic PROPERTIES OUTPUT_NAME ${name} EXPORT_NAME ${name}
       VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   endif()

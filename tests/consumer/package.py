@@ -2,8 +2,10 @@
 """The package as its users get it: installed and moved elsewhere, as sources of a project around it
 (then as a shared library), through pkg-config, out of a .deb and a .tar.gz; and the generator."""
 import argparse
+import filecmp
 import glob
 import os
+import re
 import shutil
 import sys
 
@@ -86,6 +88,29 @@ def check_shared(options, prefix):
     public = set(checks.public_functions(os.path.join(prefix, "include", "halnorm.h")))
     checks.expect(exported == public, "libhalnorm.so exports %s, and not %s of halnorm.h"
                   % (sorted(exported - public)[:4], sorted(public - exported)))
+    # Full RELRO: what the loader fills in is read-only from then on, and it fills in all at once.
+    checks.expect("BIND_NOW" in dynamic, "libhalnorm.so binds its imports when they are called")
+    segments = must("readelf", options.readelf, "-lW", library)
+    checks.expect("GNU_RELRO" in segments, "libhalnorm.so has no RELRO: " + segments)
+    flags = re.findall(r"^ +(\w+) +(?:0x[0-9a-f]+ +){5}([RWE ]{3})", segments, flags=re.MULTILINE)
+    checks.expect("GNU_STACK" in dict(flags), "libhalnorm.so asks for no stack: " + segments)
+    for segment, flag in flags:
+        checks.expect(not {"W", "E"} <= set(flag),
+                      "%s of libhalnorm.so is writable code: %s" % (segment, segments))
+    imports = must("nm", options.nm, "-D", "-u", library)
+    checks.expect("__stack_chk_fail" in imports, "libhalnorm.so has no stack protector")
+    checks.expect(re.search(r"__\w+printf_chk", imports), "libhalnorm.so is without _FORTIFY_SOURCE")
+
+
+def check_same_kernels(options, build):
+    """Kernels that were made in another folder have the same bytes."""
+    made, here = (os.path.join(root, "runtime", "kernels")
+                  for root in (os.path.join(build, "_deps", "halnorm-build"), options.build))
+    names = sorted(os.listdir(made))
+    checks.expect(names, "there are no kernels in " + made)
+    for name in names:
+        same = filecmp.cmp(os.path.join(made, name), os.path.join(here, name), shallow=False)
+        checks.expect(same, name + " has other bytes where it is made in another folder")
 
 
 # What halnorm-generate refuses: options, and words that its message must have.
@@ -205,6 +230,7 @@ def main():
                         "-DHalideHelpers_DIR=" + options.halide_helpers)
         prefix = install(options, build, "prefix")
         check_shared(options, prefix)
+        check_same_kernels(options, build)
         consume(options, "the shared library", "-DCMAKE_PREFIX_PATH=" + prefix)
         check_pkg_config(options, prefix)
     else:
