@@ -123,8 +123,10 @@ int64_t most_elements_in_place(const Grid &grid, Stride stride) {
 
 bool is_packed(const Grid &grid, Stride stride) {
   const int64_t step = even_step(grid.reduced, grid.reduced_rank, stride);
-  if (grid.columns) return step == 0 || (grid.rows.*stride != 1 && grid.rows.extent > 1);
-  return step != 1;
+  if (!grid.columns) return step != 1;
+  // Kernels count strides in 32 bits, and take at least a block of elements.
+  if (step == 0 || !fits_int32(step, kBlock)) return true;
+  return grid.rows.*stride != 1 && grid.rows.extent > 1;
 }
 
 TileView load(const NormCall &call, const Grid &grid, const Tensor &tensor, const Tile &tile,
