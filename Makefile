@@ -22,6 +22,8 @@ PEERS := $(VENV)/requirements-installed
 MORE_PEERS := $(VENV)/requirements-peers-installed
 PLOTS := $(VENV)/plots-installed
 PYTHON_TOOLS := $(VENV)/python-tools-installed
+COVERAGE_TOOLS := $(VENV)/coverage-tools-installed
+COVERAGE_BUILD := build/coverage
 CONFIGURE_TESTS = $(CONFIGURE) -DHALNORM_TESTS=ON -DHALNORM_PYTHON=ON -DPython_EXECUTABLE='$(CURDIR)/$(VENV)/bin/python'
 ARM_PACKAGES := g++-aarch64-linux-gnu
 ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file pkg-config
@@ -48,8 +50,8 @@ TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
 
-.PHONY: help demo test test-arm test-arm-part test-large test-torch soak sanitize fuzz docs bench report tune install \
-  prefix-given install-build package generators arm-tests tests-configured
+.PHONY: help demo test test-arm test-arm-part test-large test-torch soak sanitize fuzz mutation coverage reproducible docs \
+  bench report tune install prefix-given install-build package generators arm-tests tests-configured
 help:
 	@echo 'make demo                    build the library, run it on activations of a real model, compare schedules'
 	@echo 'make test                    build and run the tests'
@@ -64,6 +66,10 @@ help:
 	@echo '                             and ThreadSanitizer, kernels included'
 	@echo 'make fuzz [TIME=60]          call the C interface with what libFuzzer makes up, for so many seconds, and keep'
 	@echo '                             what is new in tests/fuzz/corpus.txt'
+	@echo 'make mutation [MUTANTS="name ..."]'
+	@echo '                             break the kernels and the runtime in the ways of tests/mutants.toml; tests must notice'
+	@echo 'make coverage                branches of runtime/ that the tests of the C interface take'
+	@echo 'make reproducible            build the library twice from the last commit and compare the bytes'
 	@echo 'make bench [THREADS="n ..."] [CACHE=warm, cold or both] [PROBLEMS=file, name in bench/shapes or list]'
 	@echo '                             compare schedules, other libraries and what moving the same bytes costs'
 	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [METRIC=time, instructions or model]'
@@ -166,6 +172,22 @@ fuzz: $(TOOLS)
 	$(FUZZ) -max_len=96 -merge=1 $(FUZZ_BUILD)/kept $(FUZZ_BUILD)/corpus
 	$(VENV)/bin/python -B tests/fuzz/corpus.py pack $(CORPUS) $(FUZZ_BUILD)/kept
 
+# What is known already is not done again.
+MUTANTS ?=
+mutation: $(TOOLS)
+	@scripts/require_packages.sh $(TEST_PACKAGES)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -B tests/mutation.py --work build/mutation $(MUTANTS)
+
+coverage: $(TOOLS) $(COVERAGE_TOOLS)
+	@scripts/require_packages.sh $(TEST_PACKAGES)
+	$(CONFIGURE) -B $(COVERAGE_BUILD) -DHALNORM_COVERAGE=ON -DHALNORM_TESTS=ON -DHALNORM_EXAMPLES=OFF \
+	  -DHALNORM_TARGETS='x86_avx2;cuda_sm80'
+	$(CMAKE) --build $(COVERAGE_BUILD) --target halnorm_tests halnorm_check halnorm_api_c99_test halnorm_cuda_tests
+	$(VENV)/bin/python -B tests/coverage.py --build $(COVERAGE_BUILD)
+
+reproducible: $(TOOLS)
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -B tests/reproducible.py --work build/reproducible
+
 bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 	@scripts/require_packages.sh libbenchmark-dev
 	$(CONFIGURE) -DHALNORM_BENCHMARKS=ON
@@ -221,6 +243,11 @@ $(TOOLS): requirements.txt | $(VENV)/bin/python
 	$(if $(HALIDE_PACKAGES),@scripts/require_packages.sh $(HALIDE_PACKAGES) || \
 	  { echo 'Halide 21 is needed: that package or one of your own as HALIDE=dir' >&2; exit 1; })
 	@echo 'Installing the packages of requirements.txt into $(VENV)'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@touch $@
+
+$(COVERAGE_TOOLS): tests/requirements-coverage.txt | $(VENV)/bin/python
+	@echo 'Installing gcovr into $(VENV)'
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
