@@ -94,13 +94,14 @@ void carve_block(const Plan &plan, int64_t rows, Carver *carver, Block *block) {
 void carve_task(const Plan &plan, Carver *carver, TaskMemory *memory, Block *block) {
   const NormCall &call = plan.call;
   const int64_t tile_bytes = plan.tile.rows * plan.tile.elements * element_size(call.storage);
-  const auto room = [&](const Tensor &tensor) {
-    const bool packed = tensor.data != nullptr && is_packed(plan.grid, tensor.stride);
+  const auto room = [&](const Tensor &tensor, const Grid &grid) {
+    const bool packed = tensor.data != nullptr && is_packed(grid, tensor.stride);
     return carver->take<uint8_t>(packed ? tile_bytes : 0);
   };
-  memory->x = room(plan.x);
-  memory->dy = room(plan.dy);
-  memory->y = room(plan.y);
+  // Samples may be too far apart for kernels where elements are not.
+  memory->x = room(plan.x, plan.has_samples ? plan.samples_grid : plan.grid);
+  memory->dy = room(plan.dy, plan.grid);
+  memory->y = room(plan.y, plan.grid);
   if (call.gamma_along_rows()) {
     const int64_t floats = parameter_room(plan.tile.elements);
     memory->gamma = carver->take<float>(gamma_needs_room(call) ? floats : 0);

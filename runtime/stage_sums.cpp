@@ -89,15 +89,10 @@ void StageExecutor::sum_samples(const Block &block, const Tile &tile, TaskMemory
                 (tile.outer - block.outer) * plan_.blocks_of_a_column() * padded(block.rows) +
                 tile.row - block.row;
   memset(sums, 0, static_cast<size_t>(tile.rows) * sizeof(float));
-  const int64_t step = x.packed ? tile.count : most_elements_in_place(grid, &Axis::x);
-  for (int64_t i = 0; i < tile.count; i += step) {
-    KernelArguments arguments;
-    KernelShape shape = x.shape;
-    shape.extent1 = smaller(step, tile.count - i);
-    arguments.add(advance(x.data, i * shape.stride1, call_.storage), shape);
-    arguments.add(sums, {tile.rows});
-    arguments.run(*kernels_.first_sums);
-  }
+  KernelArguments arguments;
+  arguments.add(x.data, x.shape);
+  arguments.add(sums, {tile.rows});
+  arguments.run(*kernels_.first_sums);
   add_up_blocks(sums, 1, 0, tile.rows, block.totals[0] + first);
 }
 

@@ -16,7 +16,8 @@ namespace {
 // The first of the far ones fits, but not twice; the second cut to 32 bits is the near one.
 constexpr int64_t kNear = 64;
 constexpr int64_t kFar[] = {(int64_t{1} << 30) + kNear, (int64_t{1} << 32) + kNear};
-constexpr int64_t kMostSteps = 5;
+// It fits for neighbours, but not for the elements of which sums take samples.
+constexpr int64_t kFarForSamples = (int64_t{1} << 22) + kNear;
 
 // Address space, of which only the pages that are touched take memory.
 class AddressSpace {
@@ -67,6 +68,13 @@ struct Case {
   const char *name;
   Operation operation;
   std::vector<int64_t> shape, near;  // strides of kNear are made far
+  std::vector<int64_t> far = {std::begin(kFar), std::end(kFar)};
+
+  // Elements in memory up to the last one, with a stride in place of kNear.
+  int64_t reach(int64_t stride) const {
+    const auto dimension = std::find(near.begin(), near.end(), kNear) - near.begin();
+    return shape[static_cast<size_t>(dimension)] * stride;
+  }
 };
 
 // Of x, dy and the output, which is x or dy; then what else the call writes.
@@ -76,7 +84,7 @@ std::vector<float> outputs(const Case &c, std::vector<int64_t> strides, float *m
   const auto rank = static_cast<int32_t>(shape.size());
   halnorm_tensor x = {memory, {HALNORM_CPU, 0}, rank, HALNORM_F32, shape.data(), strides.data(), 0};
   halnorm_tensor dy = x;
-  dy.data = memory + 2 * kMostSteps * kNear;
+  dy.data = memory + 2 * c.reach(kNear);
   const auto at = [&](const halnorm_tensor &tensor, int64_t i) -> float & {
     auto *element = static_cast<float *>(tensor.data);
     for (size_t d = shape.size(); d-- > 0; i /= shape[d]) element += i % shape[d] * strides[d];
@@ -118,10 +126,10 @@ class FarStrides : public testing::TestWithParam<Case> {};
 
 TEST_P(FarStrides, GiveTheBitsOfNearOnes) {
   const Case &c = GetParam();
-  std::vector<float> near_memory(4 * kMostSteps * kNear);
+  std::vector<float> near_memory(static_cast<size_t>(4 * c.reach(kNear)));
   const std::vector<float> expected = outputs(c, c.near, near_memory.data());
-  for (int64_t stride : kFar) {
-    const AddressSpace space(kMostSteps * stride);
+  for (int64_t stride : c.far) {
+    const AddressSpace space(c.reach(stride));
     if (!space.given()) GTEST_SKIP() << "no address space: the system counts what is not touched";
     std::vector<int64_t> far = c.near;
     std::replace(far.begin(), far.end(), kNear, stride);
@@ -144,6 +152,11 @@ std::vector<Case> cases() {
     all.push_back({"between_channels", operation, {2, 4, 20}, {20, kNear, 1}});
     all.push_back({"between_elements", operation, {2, 20, 5}, {20, 1, kNear}});
   }
+  all.push_back({"between_samples_of_a_sum",
+                 Operation::batch_norm_training,
+                 {1024, 8},
+                 {kNear, 1},
+                 {kFarForSamples}});
   return all;
 }
 
