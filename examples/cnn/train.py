@@ -28,11 +28,11 @@ from compare import use_one_thread, with_halnorm  # noqa: E402
 CURVES = EXAMPLES.parent / "build" / "cnn_curves.json"
 FIGURE = EXAMPLES / "cnn" / "curves.png"
 BATCH_SIZES = (1, 2, 32)
-RATES = (0.1, 0.03)
+RATES = (0.1,)
 SEEDS = range(3)
 LAST_STEPS = 30
 COLORS = {"no norm": "0.4", "BatchNorm": "C0", "InstanceNorm": "C1", "LayerNorm": "C2"}
-SHOWN = (0.2, 5.0)  # of losses in the figure
+SHOWN = (0.1, 5.0)  # of losses in the figure
 
 
 def train_all(path: Path) -> dict[str, Curves]:
@@ -94,7 +94,7 @@ def greatest_rise(training: np.ndarray, held_out: np.ndarray) -> np.ndarray:
 
 
 def draw(done: dict[str, Curves], path: Path) -> None:
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(9, 1 + 2.4 * len(RATES)), layout="constrained")
     axes = figure.subplots(len(RATES), len(BATCH_SIZES), sharex=True, sharey=True, squeeze=False)
     for (row, rate), (column, batch_size) in itertools.product(
         enumerate(RATES), enumerate(BATCH_SIZES)
@@ -110,7 +110,7 @@ def draw(done: dict[str, Curves], path: Path) -> None:
             panel.fill_between(
                 steps, held_out.min(axis=0), held_out.max(axis=0), color=color, alpha=0.2, lw=0
             )
-    ticks = (0.2, 0.5, 1, 2, 5)
+    ticks = (0.1, 0.2, 0.5, 1, 2, 5)
     axes[0, 0].set_yticks(ticks, [str(tick) for tick in ticks])
     axes[0, 0].minorticks_off()
     for panel in axes[-1]:
