@@ -30,8 +30,8 @@ struct Template {
 
   // The same for rows of such lengths.
   Template with_lengths(const std::vector<int> &lengths) const;
-  // With one value for launch words and cache knobs, of which a kernel's code does not tell what they
-  // are worth: that of the settings.
+  // With one value for launch words and cache knobs, of which a kernel's code does not tell what
+  // they are worth: that of the settings.
   Template of_code(const std::map<std::string, int> &settings) const;
   double points() const;  // how many there are, legal or not
 };
