@@ -87,12 +87,14 @@ class NormGenerator : public CpuGenerator<T> {
       {{"one_chunk", Tree::one_chunk}, {"many_chunks", Tree::many_chunks}}};
 
  protected:
-  // Element i of a row; must come first in generate().
+  // Element i of a row, and what is read beside it; must come first in generate().
   template <typename X>
-  Halide::Func rows_of(const X &x) {
+  Halide::Func rows_of(const X &x, const std::vector<Halide::Expr> &beside = {}) {
     const Halide::Var i = this->vars_.i, row = this->vars_.row;
     Halide::Func value("value");
-    value(i, row) = this->widened(x(i, row));
+    std::vector<Halide::Expr> values = {this->widened(x(i, row))};
+    values.insert(values.end(), beside.begin(), beside.end());
+    value(i, row) = Halide::Tuple(values);
     n_ = this->length(x.dim(0).extent());
     summation_ = std::make_unique<Summation>(tree, value, n_, this->vars_);
     return value;
@@ -114,13 +116,14 @@ class NormGenerator : public CpuGenerator<T> {
                       [&](const Values &v, const Halide::Expr &i) { return normalized(v[0], i); });
   }
 
+  // If not all rows of x are written, y may have fewer.
   template <typename X, typename Y>
-  void schedule_norm(X *x, Y *y, const Halide::Func &statistics) {
-    const Halide::Expr rows = y->dim(1).extent();
+  void schedule_norm(X *x, Y *y, const Halide::Func &statistics, bool all_rows = true) {
+    const Halide::Expr rows = all_rows ? y->dim(1).extent() : x->dim(1).extent();
     make_dense(x);
     make_dense(y);
     y->dim(0).set_extent(n_);
-    x->dim(1).set_extent(rows);
+    if (all_rows) x->dim(1).set_extent(rows);
     std::vector<Halide::OutputImageParam> outputs = Halide::Func(statistics).output_buffers();
     outputs[0].dim(0).set_bounds(0, rows);
     for (Halide::OutputImageParam &output : outputs) output.dim(0).set_stride(1);

@@ -2,7 +2,8 @@
 # The operations: for each kernel its operation and part (runtime/dispatch.h), the template that
 # schedules it (schedules/templates.inc), the generator that describes it, and what it fixes of the
 # generator's parameters. Each is built for every dtype.
-halnorm_kernel(layer_norm_forward row      row_norm      layer_norm_forward tree=one_chunk)
+halnorm_kernel(layer_norm_forward row      layer_row_norm layer_norm_forward tree=one_chunk)
+halnorm_kernel(layer_norm_forward row_ahead row_norm_ahead layer_norm_forward tree=one_chunk ahead=true)
 halnorm_kernel(layer_norm_forward long_row long_row_norm layer_norm_forward tree=many_chunks)
 halnorm_kernel(rms_norm_forward  row      row_norm      rms_norm_forward   tree=one_chunk)
 halnorm_kernel(rms_norm_forward  long_row long_row_norm rms_norm_forward   tree=many_chunks)

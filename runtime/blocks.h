@@ -61,16 +61,23 @@ struct Statistics {
   }
 };
 
-// The kernel's arguments: x, gamma, beta, eps, y, then its statistics, as its generator lists them.
+// The kernel's arguments: x, gamma, beta, eps, the next rows and the high parts of these rows'
+// means if it looks ahead, y, then its statistics, as its generator lists them.
 struct NormArguments {
   Statistics statistics;
-  KernelBuffer x, y, gamma, beta;
-  float eps;
-  void *list[9];
+  KernelBuffer x, next, y, gamma, beta, center_buffer;
+  float eps, center[kMostRows];
+  void *list[11];
 
   NormArguments(const Blocks &blocks, int64_t n, const KernelShape &shape_of_x,
-                const KernelShape &shape_of_y)
-      : x(shape_of_x), y(shape_of_y), gamma({n}), beta({n}), eps(blocks.eps) {
+                const KernelShape &shape_of_y, bool ahead = false)
+      : x(shape_of_x),
+        next(shape_of_x),
+        y(shape_of_y),
+        gamma({n}),
+        beta({n}),
+        center_buffer({kMostRows}),
+        eps(blocks.eps) {
     Statistics &s = statistics;
     int count = 0;
     list[count++] = &x.buffer;
@@ -78,6 +85,10 @@ struct NormArguments {
     const bool has_mean = blocks.call.has_mean();
     if (has_mean) list[count++] = beta.at(blocks.beta);
     list[count++] = &eps;
+    if (ahead) {
+      list[count++] = &next.buffer;
+      list[count++] = center_buffer.at(center);
+    }
     list[count++] = &y.buffer;
     if (has_mean) {
       list[count++] = s.high_buffer.at(s.high);

@@ -117,6 +117,11 @@ const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operat
   return nullptr;
 }
 
+bool prefers(const NormCall &call, Part part) {
+  const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
+  return preferred != nullptr && preferred->part == part;
+}
+
 bool prefers_stages(const NormCall &call) {
   const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
   return preferred != nullptr && preferred->operation == Operation::any_norm &&

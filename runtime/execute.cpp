@@ -52,25 +52,62 @@ void run_row_blocks(void *task, int64_t index) {
   if (blocks.stream) finish_copies_past_cache();
 }
 
+// Dense rows, those of the next block added up beside the deviations of a block.
+void run_row_blocks_ahead(void *task, int64_t index) {
+  Blocks &blocks = *static_cast<Blocks *>(task);
+  const NormCall &call = blocks.call;
+  const int64_t n = call.row_length, most = blocks.rows_of_a_block;
+  NormArguments arguments(blocks, n, {n, 1, most, blocks.rows.x}, {n, 1, most, blocks.rows.y},
+                          true);
+  Statistics &statistics = arguments.statistics;
+  const auto run = [&](const Place &place, int64_t rows_of_y, const Place &next) {
+    arguments.x.at(advance(call.x, place.x, call.storage));
+    arguments.next.at(advance(call.x, next.x, call.storage));
+    arguments.y.at(advance(call.y, place.y, call.storage));
+    arguments.x.dimensions[1].extent = static_cast<int32_t>(place.rows);
+    arguments.next.dimensions[1].extent = static_cast<int32_t>(next.rows);
+    arguments.y.dimensions[1].extent = static_cast<int32_t>(rows_of_y);
+    statistics.set_rows(place.rows);
+    blocks.kernel.run(arguments.list);
+    memcpy(arguments.center, statistics.high, sizeof(arguments.center));
+  };
+  memset(arguments.center, 0, sizeof(arguments.center));
+  memset(statistics.high, 0, sizeof(statistics.high));
+  bool added_up = false;
+  const int64_t end = blocks.first_block(index + 1);
+  for (int64_t b = blocks.first_block(index); b < end; ++b) {
+    const Place place = place_of(blocks, b);
+    if (!added_up) run(place, 0, place);
+    const Place next = b + 1 < end ? place_of(blocks, b + 1) : place;
+    // No more rows are added up than there are in this block.
+    added_up = next.rows <= place.rows;
+    run(place, place.rows, added_up ? next : place);
+    statistics.hand_on(call, place.statistic, blocks.rows.statistic, place.rows);
+  }
+}
+
 halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &rows) {
   const Part part = call.row_length <= kChunk ? Part::row : Part::long_row;
+  const bool dense = is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
+                     is_dense(call.reduced, call.reduced_rank, &Axis::y);
   const Kernel *kernel = find_kernel(call, target, call.operation, part, call.storage);
+  const bool ahead = dense && part == Part::row && kernel != nullptr &&
+                     (kernel->launch.ahead != 0 || prefers(call, Part::row_ahead));
+  if (ahead) kernel = find_kernel(call, target, call.operation, Part::row_ahead, call.storage);
   if (kernel == nullptr) return no_kernel(call, target);
   if (kernel->launch.stages != 0) {
     const halnorm_status status = execute_in_stages(call, target);
     set_last_kernel(kernel);
     return status;
   }
-  const bool dense = is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
-                     is_dense(call.reduced, call.reduced_rank, &Axis::y);
   const bool far_apart = !fits_int32(rows.x, kMostRows) || !fits_int32(rows.y, kMostRows);
-  const int64_t rows_of_a_block = dense && far_apart ? 1 : kernel->rows;
   const bool stream = dense && kernel->launch.stream != 0;
+  const int64_t rows_of_a_block = dense && far_apart ? 1 : kernel->rows;
   const int64_t block_bytes = rows_of_a_block * call.row_length * element_size(call.storage);
   Blocks blocks{
       call, *kernel, rows, rows_of_a_block, dense, stream, !dense || stream ? block_bytes : 0,
       true};
-  return run_blocks(&blocks, target, run_row_blocks);
+  return run_blocks(&blocks, target, ahead ? run_row_blocks_ahead : run_row_blocks);
 }
 
 }  // namespace

@@ -119,14 +119,12 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
       target(cpu_target),
       grid(grid_of(norm_call)),
       sums_grid(sums_grid_of(norm_call, grid)),
-      samples_grid(samples_grid_of(sums_grid)),
       rows_of_a_sum(grid.rows.extent / larger(sums_grid.rows.extent, 1)),
       x{const_cast<void *>(norm_call.x), &Axis::x},
       dy{const_cast<void *>(norm_call.dy), &Axis::dy},
       y{norm_call.y, &Axis::y} {
   const bool wants_parameters = call.wants_parameter_gradients();
   wants_parameters_of_rows = wants_parameters && call.gamma_along_rows();
-  fuses_parameters = can_fuse_parameters(call, grid);
   if (call.is_backward()) {
     wants_totals = (call.y != nullptr && !call.fixed_statistics) ||
                    (wants_parameters && !call.gamma_along_rows());
@@ -135,9 +133,12 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
   }
   // Rows in one piece stay in a cache from pass to pass; and kernels of whole rows have two, too.
   has_samples = !call.is_backward() && wants_totals && call.has_mean() && sums_grid.columns;
+  if (has_samples) samples_grid = samples_grid_of(sums_grid);
   parameter_rows = grid.columns ? kParameterColumns : kParameterRows;
   parameter_blocks = grid.outer_count * ceil_div(grid.rows.extent, parameter_rows);
-  last = find_kernel(call, target, Operation::any_norm, last_part(call, grid), call.storage);
+  const Part part = last_part(call, grid);
+  fuses_parameters = part == Part::row_backward_parameters;
+  last = find_kernel(call, target, Operation::any_norm, part, call.storage);
   if (last != nullptr) launch = last->launch;
   launch.columns = static_cast<int32_t>(padded(larger(launch.columns, 1)));
   threads = threads_for(call.context, call.bytes(), launch.grain_kib);

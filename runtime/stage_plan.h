@@ -56,7 +56,8 @@ struct Plan {
 
   const NormCall &call;
   int32_t target;
-  Grid grid, sums_grid, samples_grid;
+  Grid grid, sums_grid;
+  Grid samples_grid;      // if has_samples
   int64_t rows_of_a_sum;  // rows of grid that one row of sums_grid holds
   Tensor x, dy, y;
   bool wants_totals;  // of the forward sums, or of the gradients

@@ -5,30 +5,34 @@ namespace halnorm {
 namespace {
 
 template <typename Real>
-Statistic statistic_in(const NormCall &call, float high, const DeviationSums &sums) {
-  const auto n = static_cast<Real>(sums.n);
-  Real variance = static_cast<Real>(sums.squares) / n;
-  float low = 0;
-  if (call.has_low_mean()) {
-    const Real correction = static_cast<Real>(sums.deviations) / n;
-    low = static_cast<float>(correction);
-    variance = variance - correction * correction;
-    if (variance < 0) variance = 0;  // a NaN stays one
-  }
+Statistic statistic_with(const NormCall &call, float high, float low, Real variance) {
   return {high, low,
           reciprocal_deviation(static_cast<float>(variance), static_cast<float>(call.eps)),
           static_cast<double>(variance)};
+}
+
+// The mean square about a center less the square of what the center is off.
+template <typename Real>
+Real variance_from(Real mean_square, Real off) {
+  const Real variance = mean_square - off * off;
+  return variance < 0 ? 0 : variance;  // a NaN stays one
+}
+
+template <typename Real>
+Statistic statistic_in(const NormCall &call, float high, const DeviationSums &sums) {
+  const auto n = static_cast<Real>(sums.n);
+  const Real mean_square = static_cast<Real>(sums.squares) / n;
+  if (!call.has_low_mean()) return statistic_with(call, high, 0, mean_square);
+  const Real off = static_cast<Real>(sums.deviations) / n;
+  return statistic_with(call, high, static_cast<float>(off), variance_from(mean_square, off));
 }
 
 Statistic statistic_about(const NormCall &call, float center, const DeviationSums &sums) {
   const double off = sums.deviations / sums.n;
   const double mean = static_cast<double>(center) + off;
   const float high = static_cast<float>(mean);
-  double variance = sums.squares / sums.n - off * off;
-  if (variance < 0) variance = 0;  // a NaN stays one
-  return {high, call.has_low_mean() ? static_cast<float>(mean - static_cast<double>(high)) : 0,
-          reciprocal_deviation(static_cast<float>(variance), static_cast<float>(call.eps)),
-          variance};
+  const float low = call.has_low_mean() ? static_cast<float>(mean - static_cast<double>(high)) : 0;
+  return statistic_with(call, high, low, variance_from(sums.squares / sums.n, off));
 }
 
 }  // namespace

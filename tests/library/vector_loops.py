@@ -3,7 +3,7 @@
 
 For each kernel of one target, of its innermost loops:
 
-Sums over dense rows (the parts row, long_row, row_totals_* and row_chunks_*):
+Sums over dense rows (the parts row, row_ahead, long_row, row_totals_* and row_chunks_*):
 - one for each sweep (the knob lane_sweeps) of each pass holds an accumulator for each of its lanes
   of the row tree, as vectors as wide as the target has: packed additions to registers that nothing
   else in the loop writes; one holds those of all sums of the kernel that run together, such as d
@@ -13,7 +13,7 @@ Sums over dense rows (the parts row, long_row, row_totals_* and row_chunks_*):
 - with the registers of NEON no hot loop, last passes included, loads what it could keep in one;
 - none adds scalars up from step to step;
 - a kernel with the knob prefetch prefetches;
-- the last pass of row and long_row is in vectors of that width too, its tails included;
+- the last pass of row, row_ahead and long_row is in vectors of that width too, its tails included;
 - scalar arithmetic is found only where it is meant: in the folds and the statistics of a call of
   fewer rows than the kernel takes (additions, or a division for each row), and in f16 without
   hardware conversions in rows shorter than 32 elements (one multiplication of the conversion for
@@ -110,10 +110,14 @@ def expect_no_reloads(loop, where):
                       "%s has no register for what it reads: %s" % (where, one.text))
 
 
+WHOLE_NORMS = ("row", "row_ahead", "long_row")
+
+
 def sums_at_once(kernel):
     """How many sums the pass with the most of them adds up."""
-    if kernel.part in ("row", "long_row"):  # Of d^2, and of d to correct it.
-        return 2 if kernel.operation == "layer_norm_forward" and kernel.dtype == "f32" else 1
+    if kernel.part in WHOLE_NORMS:  # Of d^2, and of d to correct it; of the next rows.
+        corrected = kernel.operation == "layer_norm_forward" and kernel.dtype == "f32"
+        return 1 + corrected + (kernel.part == "row_ahead")
     return 1 if kernel.part.endswith("_values") else 2
 
 
@@ -126,9 +130,9 @@ def knob(kernel, name, initial):
 def check_dense_sums(kernel, width, function):
     sweeps = knob(kernel, "lane_sweeps", 1)
     vectors = LANES // width.lanes // sweeps
-    whole_norm = kernel.part in ("row", "long_row")
-    passes = sweeps * (2 if kernel.operation == "layer_norm_forward" else 1)
-    tensors = 1 if whole_norm or kernel.part.endswith(("_values", "_deviations")) else 2
+    whole_norm, ahead = kernel.part in WHOLE_NORMS, kernel.part == "row_ahead"
+    passes = sweeps * (2 if kernel.operation == "layer_norm_forward" and not ahead else 1)
+    tensors = 1 if whole_norm and not ahead or kernel.part.endswith(("_values", "_deviations")) else 2
     folds_rows = kernel.rows > 1 and not kernel.part.startswith("row_chunks")
     reductions, most_sums, last_passes = 0, 0, 0
     for where, loop in loops(kernel, width, function):
@@ -243,7 +247,7 @@ def check_last_pass_with_sums(kernel, width, function):
                   % (kernel.symbol, wanted))
 
 
-CHECKS = [(r"row|long_row|row_(totals|chunks)_\w+", check_dense_sums),
+CHECKS = [(r"row|row_ahead|long_row|row_(totals|chunks)_\w+", check_dense_sums),
           (r"column_sums_\w+", check_column_sums),
           (r"(row|column)_(apply|backward)(_channel)?", check_last_pass),
           (r"row_backward_parameters", check_last_pass_with_sums),
