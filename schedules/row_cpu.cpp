@@ -141,21 +141,29 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
         across_rows(fold);
       }
     }
-    Func folded = across_lanes.back();
+    Func folded = across_lanes.back(), widest = folded;
     across_lanes.pop_back();
     for_all_rows(folded);
+    // LLVM hands a vector of 16 that it has just stored on to the loads of its halves as an integer
+    // of 512 bits, and takes the upper half out of that by pieces of 32. Loaded once all rows are
+    // stored, it is one instruction. Whole norms lose more by the way through memory.
+    if (totals_alone && native >= kLanes / 2 && !across_lanes.empty()) {
+      widest = across_lanes.front();
+      across_lanes.erase(across_lanes.begin());
+      for_all_rows(widest);
+    }
     if (side_by_side > 1) {
       Var inner("inner");
-      folded.specialize(count >= side_by_side)
+      widest.specialize(count >= side_by_side)
           .split(row, row, inner, side_by_side, TailStrategy::ShiftInwards)
           .unroll(inner);
     }
     for (Func &fold : across_lanes) {
       fold.compute_at(folded, row).store_in(MemoryType::Stack).unroll(row);
     }
-    sum.partial.compute_at(folded, row);
+    sum.partial.compute_at(widest, row);
     lanes_in_registers(sum, native, *roles, knobs);
-    if (totals_alone) window.compute_at(folded, row);
+    if (totals_alone) window.compute_at(widest, row);
     first = false;
   }
   for (Func &func : roles->between) {

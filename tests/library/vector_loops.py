@@ -13,6 +13,7 @@ Sums over dense rows (the parts row, row_ahead, long_row, row_totals_* and row_c
 - with the registers of NEON no hot loop, last passes included, loads what it could keep in one;
 - none adds scalars up from step to step;
 - a kernel with the knob prefetch prefetches;
+- totals alone take no vector apart element by element, as LLVM does with halves of 16 lanes;
 - the last pass of row, row_ahead and long_row is in vectors of that width too, its tails included;
 - scalar arithmetic is found only where it is meant: in the folds and the statistics of a call of
   fewer rows than the kernel takes (additions, or a division for each row), and in f16 without
@@ -110,6 +111,7 @@ def expect_no_reloads(loop, where):
                       "%s has no register for what it reads: %s" % (where, one.text))
 
 
+TAKES_APART = re.compile(r"v?pextr[dq]$|v?insertps$")
 WHOLE_NORMS = ("row", "row_ahead", "long_row")
 
 
@@ -178,6 +180,9 @@ def check_dense_sums(kernel, width, function):
         checks.expect(any(disassembly.PREFETCH.match(one.mnemonic)
                           for one in function.instructions),
                       kernel.symbol + ": has the knob prefetch and no prefetch instruction")
+    if kernel.part.startswith("row_totals_") and width.lanes > 4:
+        apart = [one.text for one in function.instructions if TAKES_APART.match(one.mnemonic)]
+        checks.expect(not apart, "%s takes vectors apart: %s" % (kernel.symbol, ", ".join(apart[:3])))
     if whole_norm:
         checks.expect(last_passes, "%s: no loop of the last pass is %s code"
                       % (kernel.symbol, width.register))
