@@ -90,24 +90,30 @@ halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &ro
   const Part part = call.row_length <= kChunk ? Part::row : Part::long_row;
   const bool dense = is_dense(call.reduced, call.reduced_rank, &Axis::x) &&
                      is_dense(call.reduced, call.reduced_rank, &Axis::y);
-  const Kernel *kernel = find_kernel(call, target, call.operation, part, call.storage);
-  const bool ahead = dense && part == Part::row && kernel != nullptr &&
-                     (kernel->launch.ahead != 0 || prefers(call, Part::row_ahead));
-  if (ahead) kernel = find_kernel(call, target, call.operation, Part::row_ahead, call.storage);
-  if (kernel == nullptr) return no_kernel(call, target);
-  if (kernel->launch.stages != 0) {
+  // What a row says of how it is run counts as that row, whichever kernels it takes.
+  const Kernel *row = find_kernel(call, target, call.operation, part, call.storage);
+  if (row == nullptr) return no_kernel(call, target);
+  if (row->launch.stages != 0) {
     const halnorm_status status = execute_in_stages(call, target);
-    set_last_kernel(kernel);
+    set_last_kernel(row);
     return status;
   }
+  const bool prefers_ahead = prefers(call, Part::row_ahead);
+  const bool ahead = dense && part == Part::row && (row->launch.ahead != 0 || prefers_ahead);
+  const Kernel *kernel =
+      ahead ? find_kernel(call, target, call.operation, Part::row_ahead, call.storage) : row;
+  if (kernel == nullptr) return no_kernel(call, target);
   const bool far_apart = !fits_int32(rows.x, kMostRows) || !fits_int32(rows.y, kMostRows);
-  const bool stream = dense && kernel->launch.stream != 0;
+  const bool stream = dense && !ahead && kernel->launch.stream != 0;
   const int64_t rows_of_a_block = dense && far_apart ? 1 : kernel->rows;
   const int64_t block_bytes = rows_of_a_block * call.row_length * element_size(call.storage);
   Blocks blocks{
       call, *kernel, rows, rows_of_a_block, dense, stream, !dense || stream ? block_bytes : 0,
       true};
-  return run_blocks(&blocks, target, ahead ? run_row_blocks_ahead : run_row_blocks);
+  const halnorm_status status =
+      run_blocks(&blocks, target, ahead ? run_row_blocks_ahead : run_row_blocks);
+  if (status == HALNORM_OK && !prefers_ahead) set_last_kernel(row);
+  return status;
 }
 
 }  // namespace
