@@ -236,6 +236,31 @@ TEST_F(Context, WorkspaceThatIsTooSmallIsReportedBeforeAnythingIsWritten) {
   }
 }
 
+TEST_F(Context, WorkspaceThatAlignmentMakesTooSmallIsRefused) {
+  constexpr size_t kLine = 64;  // may lose one byte less to alignment, says halnorm.h
+  int tested = 0;
+  for (const char *problem : kProblems) {
+    Tensors tensors(must_parse(problem), Placement::end_flush);
+    tensors.fill(Data(), 1);
+    char byte;
+    const auto call_with = [&](void *data, size_t bytes) {
+      EXPECT_EQ(halnorm_context_set_workspace(context_, kCpu, data, bytes), HALNORM_OK);
+      return tensors.call(context_);
+    };
+    size_t bytes;
+    if (call_with(&byte, 1) == HALNORM_OK) continue;  // needs none
+    ASSERT_EQ(std::sscanf(halnorm_last_error(), "workspace: the call needs %zu", &bytes), 1);
+    const GuardedPages pages(bytes + kLine);
+    uint8_t *const lines = pages.data() + pages.size() - (bytes + kLine - 1) / kLine * kLine;
+    EXPECT_EQ(call_with(lines - 1, bytes), HALNORM_OUT_OF_MEMORY) << problem;
+    EXPECT_EQ(call_with(lines - kLine + 1, bytes + kLine - 2), HALNORM_OUT_OF_MEMORY) << problem;
+    EXPECT_EQ(call_with(lines - kLine + 1, bytes + kLine - 1), HALNORM_OK) << problem;
+    EXPECT_EQ(call_with(lines, bytes), HALNORM_OK) << problem;
+    ++tested;
+  }
+  EXPECT_GT(tested, 0);
+}
+
 TEST_F(Context, MayBeSharedByEightThreads) {
   std::vector<std::vector<uint32_t>> expected;
   for (const char *problem : kProblems) expected.push_back(bits(problem));

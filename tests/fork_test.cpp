@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A child of fork() may go on calling, whatever the threads of its parent were doing.
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <thread>
 
 #include "process.h"
@@ -35,11 +42,23 @@ std::vector<uint32_t> bits(const char *problem) {
   return result.bits;
 }
 
+// Calls far enough apart for the threads of the pool to go to sleep in between: all that the pool
+// has is used.
+bool true_each_time(const std::function<bool()> &call) {
+  for (int i = 0; i < 8; ++i) {
+    if (!call()) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return thread_count() != 1;
+}
+
 TEST_F(Fork, ChildMayCall) {
   for (const char *problem : kProblems) {
     const std::vector<uint32_t> expected = bits(problem);  // the pool is up
-    EXPECT_TRUE(true_in_child([&] { return bits(problem) == expected && thread_count() != 1; }))
-        << problem << ": the child got other bits, no threads, or never came back";
+    EXPECT_TRUE(true_in_child([&] {
+      return true_each_time([&] { return bits(problem) == expected; });
+    })) << problem
+        << ": the child got other bits, no threads, or never came back";
     EXPECT_EQ(bits(problem), expected) << "in the parent, afterwards";
   }
 }
@@ -76,6 +95,68 @@ TEST_F(Fork, ChildMayCallWhereOthersWereCalling) {
   stop = true;
   for (std::thread &caller : callers) caller.join();
   EXPECT_EQ(refused, 0) << "calls of the parent's threads";
+}
+
+pid_t parent;
+std::atomic<int> stopped{0};
+std::atomic<bool> go_on{false};
+
+// Of a thread that reads x: it stops here. None in a child has a reason to.
+void stop(int) {
+  if (getpid() != parent) _exit(1);
+  ++stopped;
+  while (!go_on) sched_yield();
+}
+
+// A call whose threads stop in the middle of it.
+class StoppedCall {
+ public:
+  StoppedCall() : tensors_(must_parse("rms_norm_forward:f32:128x2048:"), Placement::start_flush) {
+    tensors_.fill(Data(), 1);
+    allow(PROT_NONE);
+    caller_ = std::thread([this] { status_ = tensors_.call(ScopedContext(4)); });
+  }
+  halnorm_status finish() {
+    caller_.join();
+    return status_;
+  }
+  void allow(int protection) {
+    ASSERT_EQ(mprotect(tensors_.x.view().data, size_t{128} * 2048 * sizeof(float), protection), 0);
+  }
+
+ private:
+  Tensors tensors_;
+  halnorm_status status_ = HALNORM_INTERNAL_ERROR;
+  std::thread caller_;
+};
+
+// The first call has all three threads of the pool, the second waits for them.
+TEST_F(Fork, ChildLeavesTheCallsOfItsParentAlone) {
+  const Problem problem = must_parse("rms_norm_forward:f32:4x30000:");
+  const ScopedContext context(4);
+  Tensors tensors(problem, Placement::end_flush);
+  tensors.fill(Data(), 1);
+  parent = getpid();
+  stopped = 0;
+  go_on = false;
+  struct sigaction action = {}, before;
+  action.sa_handler = stop;
+  ASSERT_EQ(sigaction(SIGSEGV, &action, &before), 0);
+  const auto wait_for = [](int threads) {
+    while (stopped < threads) sched_yield();
+  };
+  StoppedCall first;
+  wait_for(4);
+  StoppedCall second;
+  wait_for(5);
+  EXPECT_TRUE(true_in_child([&] {
+    return true_each_time([&] { return tensors.call(context) == HALNORM_OK; });
+  })) << "it went on with a call of its parent, got no threads, or never came back";
+  for (StoppedCall *call : {&first, &second}) call->allow(PROT_READ | PROT_WRITE);
+  go_on = true;
+  EXPECT_EQ(first.finish(), HALNORM_OK);
+  EXPECT_EQ(second.finish(), HALNORM_OK);
+  sigaction(SIGSEGV, &before, nullptr);
 }
 
 }  // namespace
