@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Breaks the kernels and the runtime in the ways of mutants.toml, one at a time, and runs the tests
-of what is broken: a mutant that they do not catch survives, and is an error.
+of what is broken: a mutant that they do not catch survives, and is an error, as is one that does
+not build. What the tests said of a mutant is in --work, NAME.log.
 
 All happens in a copy of the tree with a build of its own, in the folder --work. It passes its tests
 unbroken, is kept, and each mutant begins from it, so that only what the mutant changes is built.
@@ -10,6 +11,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -34,6 +36,11 @@ def read_bytes(path):
         return file.read()
 
 
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def files_of_tree():
     """What each file of the working tree holds, by name."""
     listed = must("git", "-C", SOURCE, "ls-files", "-co", "--exclude-standard").splitlines()
@@ -54,6 +61,7 @@ def mutants():
         listed = tomllib.load(file)
     for name, mutant in listed.items():
         mutant["name"] = name
+        mutant.setdefault("program", "halnorm_tests")
     return list(listed.values())
 
 
@@ -78,6 +86,25 @@ def must(*command, **options):
     if status != 0:
         raise RuntimeError("%s ends with %d:\n%s" % (" ".join(command), status, output))
     return output
+
+
+class DoesNotBuild(Exception):
+    """The mutant is no program, so that no test can tell it from the right one."""
+
+
+class Clock:
+    """The seconds since it was made: on the wall, and of the processors in what was run."""
+
+    def __init__(self):
+        self.began = self.now()
+
+    @staticmethod
+    def now():
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return time.monotonic(), children.ru_utime + children.ru_stime
+
+    def seconds(self):
+        return [now - began for now, began in zip(self.now(), self.began)]
 
 
 class Tree:
@@ -110,14 +137,14 @@ class Tree:
         if os.path.isdir(venv) and not os.path.lexists(link):
             os.symlink(os.path.realpath(venv), link)
 
-    def make_base(self):
+    def make_base(self, programs):
         """Builds the unbroken tree."""
         os.makedirs(self.source, exist_ok=True)
         self.update()
         must("cmake", "-S", self.source, "-B", self.build, "-G", "Ninja",
              "-DCMAKE_BUILD_TYPE=Release", "-DHALNORM_TARGETS=" + TARGET, "-DHALNORM_TESTS=ON",
              "-DHALNORM_EXAMPLES=OFF")
-        must(self.ninja, "-C", self.build, "halnorm_tests", "halnorm_check")
+        must(self.ninja, "-C", self.build, *programs)
         shutil.rmtree(self.passed, ignore_errors=True)
         shutil.copytree(self.tree, self.passed, symlinks=True)
 
@@ -125,32 +152,41 @@ class Tree:
         shutil.rmtree(self.tree)
         shutil.copytree(self.passed, self.tree, symlinks=True)
 
+    def make(self, *targets):
+        status, output = run(self.ninja, "-C", self.build, *targets)
+        if status != 0:
+            raise DoesNotBuild(output)
+
     def build_mutant(self, mutant):
         if "kernels" in mutant:
             # Of the kernels, those that the mutant names; the others stay, as if they were new.
-            must(self.ninja, "-C", self.build, "halnorm_generators")
+            self.make("halnorm_generators")
             folder = os.path.join("runtime", "kernels")
             names = os.listdir(os.path.join(self.build, folder))
             changed = fnmatch.filter(names, mutant["kernels"])
             if not changed:
                 raise ValueError("%s: no kernel is %s" % (mutant["name"], mutant["kernels"]))
             kept = [os.path.join(folder, name) for name in names if name not in changed]
-            for path in kept:
-                os.utime(os.path.join(self.build, path))
-            must(self.ninja, "-C", self.build, "-t", "restat", *kept)
-        must(self.ninja, "-C", self.build, "halnorm_tests", "halnorm_check")
+            whole = [os.path.join(self.build, path) for path in kept]
+            for path in whole:
+                os.utime(path)
+            # CMake names the outputs of a command both ways.
+            must(self.ninja, "-C", self.build, "-t", "restat", *kept, *whole)
+        self.make(mutant["program"])
 
-    def caught_by(self, tests):
-        """The first of the tests that fails, or nothing."""
-        program = os.path.join(self.build, "tests", "halnorm_tests")
+    def caught_by(self, mutant, log):
+        """The first of its tests that fails, or nothing. What they say goes to the file log."""
+        program, tests = os.path.join(self.build, "tests", mutant["program"]), mutant["tests"]
         try:
             status, output = run(program, "--gtest_filter=" + tests, "--gtest_fail_fast",
-                                 "--gtest_color=no", timeout=MOST_SECONDS)
+                                 "--gtest_color=no", timeout=MOST_SECONDS,
+                                 env=dict(os.environ, HALNORM_TEST_LARGE="1"))
         except subprocess.TimeoutExpired:
             return "no end after %d s" % MOST_SECONDS
-        if "Running 0 tests" in output:
-            raise ValueError("no test is %s" % tests)
+        write(log, output)
         if status == 0:
+            if "[  PASSED  ] 0 tests" in output:
+                raise ValueError("of %s no test ran:\n%s" % (tests, output))
             return ""
         lines = output.splitlines()
         for mark, what in (("[  FAILED  ] ", ""), ("[ RUN      ] ", " (crash)")):
@@ -160,22 +196,93 @@ class Tree:
         raise RuntimeError("%s --gtest_filter=%s ends with %d:\n%s"
                            % (program, tests, status, output))
 
-    def try_mutant(self, mutant):
+    def try_mutant(self, mutant, log):
         self.restore()
         broken = applied(mutant, self.source)
-        with open(os.path.join(self.source, mutant["file"]), "w", encoding="utf-8") as file:
-            file.write(broken)
-        self.build_mutant(mutant)
-        return self.caught_by(mutant["tests"])
+        write(os.path.join(self.source, mutant["file"]), broken)
+        try:
+            self.build_mutant(mutant)
+        except DoesNotBuild as error:
+            write(log, str(error))
+            raise
+        return self.caught_by(mutant, log)
 
 
-def table(listed, results):
-    print("%-34s %-7s %s" % ("mutant", "seconds", "caught by"))
+def verdict(result):
+    if not result["builds"]:
+        return "NOTHING: it does not build"
+    return result["caught_by"] or "NOTHING: it survives"
+
+
+def table(base, results):
+    """What became of each mutant, with the seconds on the wall and those of processors."""
+    print("%-38s %5s %5s  %s" % ("", "wall", "CPU", "caught by"))
+    print("%-38s %5.0f %5.0f" % ("(what they begin from, unbroken)", *base))
+    for name, result in results.items():
+        print("%-38s %5.0f %5.0f  %s" % (name, *result["seconds"], verdict(result)))
+    sums = [sum(seconds) for seconds in zip(base, *(r["seconds"] for r in results.values()))]
+    print("%-38s %5.0f %5.0f" % ("all", *sums))
+
+
+class Record:
+    """What was found, kept in a file until the tree changes."""
+
+    def __init__(self, path, tree):
+        self.path = path
+        self.found = json.loads(read(path)) if os.path.isfile(path) else {}
+        self.is_of_tree = self.found.get("tree") == tree
+        if not self.is_of_tree:
+            self.found = {"tree": tree, "base": [0, 0], "passed": [], "results": {}}
+
+    def save(self):
+        write(self.path, json.dumps(self.found, indent=1))
+
+    def add_to_base(self, clock):
+        self.found["base"] = [sum(s) for s in zip(self.found["base"], clock.seconds())]
+
+    def knows(self, mutant):
+        return self.found["results"].get(mutant["name"], {}).get("mutant") == mutant
+
+    def of(self, listed):
+        return {m["name"]: self.found["results"][m["name"]] for m in listed if self.knows(m)}
+
+
+def chosen_mutants(listed, names):
+    unknown = set(names) - {mutant["name"] for mutant in listed}
+    if unknown:
+        sys.exit("no mutant is named %s" % ", ".join(sorted(unknown)))
+    stale = []
     for mutant in listed:
-        result = results.get(mutant["name"])
-        if result:
-            print("%-34s %7.0f %s" % (mutant["name"], result["seconds"],
-                                      result["caught_by"] or "NOTHING: it survives"))
+        try:
+            applied(mutant, SOURCE)
+        except ValueError as error:
+            stale.append(str(error))
+    if stale:
+        sys.exit("\n".join(stale))
+    return [mutant for mutant in listed if not names or mutant["name"] in names]
+
+
+def examine(tree, mutant, record, work):
+    """Runs the tests of a mutant without it, if that is not done yet, and then with it."""
+    tests = [mutant["program"], mutant["tests"]]
+    if tests not in record.found["passed"]:
+        clock = Clock()
+        tree.restore()
+        failed = tree.caught_by(mutant, os.path.join(work, "unbroken.log"))
+        if failed:
+            sys.exit("%s fails without any mutant: %s/unbroken.log" % (failed, work))
+        record.found["passed"].append(tests)
+        record.add_to_base(clock)
+    clock = Clock()
+    result = {"mutant": mutant, "builds": True, "caught_by": ""}
+    try:
+        result["caught_by"] = tree.try_mutant(mutant, os.path.join(work, mutant["name"] + ".log"))
+    except DoesNotBuild:
+        result["builds"] = False
+    result["seconds"] = clock.seconds()
+    record.found["results"][mutant["name"]] = result
+    print("%-38s %5.0f %5.0f  %s" % (mutant["name"], *result["seconds"], verdict(result)),
+          flush=True)
 
 
 def main():
@@ -187,51 +294,30 @@ def main():
     parser.add_argument("names", nargs="*", help="of mutants; else all that are not known yet")
     options = parser.parse_args()
     listed = mutants()
-    unknown = set(options.names) - {mutant["name"] for mutant in listed}
-    if unknown:
-        sys.exit("no mutant is named %s" % ", ".join(sorted(unknown)))
-    stale = []
-    for mutant in listed:
-        try:
-            applied(mutant, SOURCE)
-        except ValueError as error:
-            stale.append(str(error))
-    if stale:
-        sys.exit("\n".join(stale))
+    chosen = chosen_mutants(listed, options.names)
     if options.list or options.check:
         print("\n".join(mutant["name"] for mutant in listed) if options.list
               else "%d mutants apply" % len(listed))
         return
-    os.makedirs(options.work, exist_ok=True)
-    tree = Tree(os.path.abspath(options.work))
-    record = os.path.join(options.work, "results.json")
-    known = json.loads(read(record)) if os.path.isfile(record) else {}
-    digest = digest_of(files_of_tree())
-    if known.get("tree") != digest:
-        tree.make_base()
-        known = {"tree": digest, "passed": [], "results": {}}
-    results = known["results"]
-    for mutant in listed:
-        name, tests = mutant["name"], mutant["tests"]
-        found = results.get(name, {})
-        if name in options.names or (not options.names and found.get("mutant") != mutant):
-            if tests not in known["passed"]:
-                tree.restore()
-                caught_by = tree.caught_by(tests)
-                if caught_by:
-                    sys.exit("%s fails without any mutant" % caught_by)
-                known["passed"].append(tests)
-            began = time.monotonic()
-            caught_by = tree.try_mutant(mutant)
-            results[name] = {"mutant": mutant, "caught_by": caught_by,
-                             "seconds": time.monotonic() - began}
-            print("%s: %s" % (name, caught_by or "survives"), flush=True)
-        with open(record, "w", encoding="utf-8") as file:
-            json.dump(known, file, indent=1)
-    table(listed, results)
+    work = os.path.abspath(options.work)
+    os.makedirs(work, exist_ok=True)
+    tree = Tree(work)
+    record = Record(os.path.join(work, "results.json"), digest_of(files_of_tree()))
+    if not record.is_of_tree:
+        clock = Clock()
+        tree.make_base({mutant["program"] for mutant in listed})
+        record.add_to_base(clock)
+        record.save()
+    for mutant in chosen:
+        if options.names or not record.knows(mutant):
+            examine(tree, mutant, record, work)
+            record.save()
+    results = record.of(listed)
+    table(record.found["base"], results)
     survivors = [name for name, result in results.items() if not result["caught_by"]]
     if survivors:
-        sys.exit("%d of %d survive" % (len(survivors), len(results)))
+        sys.exit("%d of %d are not caught: %s"
+                 % (len(survivors), len(results), ", ".join(survivors)))
 
 
 main()
