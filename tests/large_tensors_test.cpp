@@ -266,10 +266,11 @@ TEST_F(LargeTensors, InASingleRowAreRight) {
   expect_gradient(1, mean, rstd, nullptr, nullptr);
 }
 
-// Channels first: the first and the last element of a row are more than 2^31 apart.
+// Channels first, in rows so long that threads take them in parts: the last part, a block of 64
+// elements or more, begins more than 2^31 behind the first.
 TEST_F(LargeTensors, WithElementsFarApartAreAsTheirRows) {
-  constexpr int64_t kLength = 256, kRows = kElements / kLength, kSome = 4096;
-  static_assert((kLength - 1) * kRows > int64_t{1} << 31);
+  constexpr int64_t kLength = 12289, kRows = kElements / kLength, kSome = 1024;
+  static_assert((kLength - 64) * kRows > int64_t{1} << 31);
   const std::vector<int64_t> shape = {kRows, kLength}, strides = {1, kRows};
   ASSERT_EQ(halnorm_rms_norm(nullptr, View(x_->data(), HALNORM_F16, shape, strides), nullptr, -1,
                              kEps, View(result_.get(), HALNORM_F16, shape, strides), nullptr, 0),
