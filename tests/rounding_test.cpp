@@ -80,7 +80,8 @@ TEST_F(Rounding, OfANanIsANan) {
 }
 
 // Of equal elements whose mean is not a float, the corrected variance is a difference of numbers
-// that differ in their last bits. Where it is taken to be 0, rstd is infinite.
+// that differ in their last bits; and of elements a unit apart, whose squares are subnormal. Where
+// it is taken to be 0, rstd is infinite.
 TEST_F(Rounding, NeverMakesAVarianceNegative) {
   for (Operation operation : kOperations) {
     Problem problem = full_problem(operation, Dtype::f32, {2, 4, 1});
@@ -89,11 +90,19 @@ TEST_F(Rounding, NeverMakesAVarianceNegative) {
       problem.shape.back() = n;
       problem.eps = 0;
       for (int k = 1; k <= 20; ++k) {
-        Tensors tensors(problem, Placement::end_flush);
-        tensors.fill({Data::Kind::constant, 1.0 + 0.1234567 * k, 0}, 1);
-        call_on_all_targets(&tensors, [&] {
-          ASSERT_GT(tensors.rstd->value(0, 0), 0) << "of " << n << " elements, number " << k;
-        });
+        for (bool subnormal : {false, true}) {
+          const double value = (1.0 + 0.1234567 * k) * (subnormal ? 0x1p-52 : 1);
+          Tensors tensors(problem, Placement::end_flush);
+          tensors.fill({Data::Kind::constant, value, 0}, 1);
+          for (int64_t row = 0; subnormal && row < tensors.x.rows(); ++row) {
+            for (int64_t i = 0; i < n; i += 4) {
+              tensors.x.set(row, i, std::nextafter(tensors.x.value(row, i), 1.0f));
+            }
+          }
+          call_on_all_targets(&tensors, [&] {
+            ASSERT_GT(tensors.rstd->value(0, 0), 0) << "of " << n << " elements, number " << k;
+          });
+        }
       }
     }
   }
