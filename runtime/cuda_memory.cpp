@@ -262,6 +262,10 @@ halnorm_status CudaMemory::store_gradient(void *data, Storage storage, Stride st
 
 halnorm_status fill_on_cuda(const halnorm_context *context, const View &tensor, float value) {
   if (tensor.element_count == 0) return HALNORM_OK;
+  if (tensor.element_count > INT32_MAX) {
+    return fail(HALNORM_UNSUPPORTED, "%s: has %lld elements; expected at most %d on CUDA",
+                tensor.name, static_cast<long long>(tensor.element_count), INT32_MAX);
+  }
   NormCall call = {};
   call.context = context;
   int32_t target = 0;

@@ -149,7 +149,14 @@ halnorm_status CudaStages::run() {
 }
 
 halnorm_status execute_on_cuda(const NormCall &call) {
-  for (const auto &[name, stride] : {Named{"x", &Axis::x}, {"dy", &Axis::dy}, {"y", &Axis::y}}) {
+  // Kernels count in 32 bits.
+  for (const auto &[name, stride] : {Named{"x", &Axis::x},
+                                     {"dy", &Axis::dy},
+                                     {call.is_backward() ? "dx" : "y", &Axis::y},
+                                     {"gamma", &Axis::gamma},
+                                     {"beta", &Axis::beta},
+                                     {"dgamma", &Axis::dgamma},
+                                     {"dbeta", &Axis::dbeta}}) {
     const int64_t last = last_offset(call, stride);
     if (last <= INT32_MAX) continue;
     return fail(HALNORM_UNSUPPORTED,
