@@ -30,7 +30,7 @@ ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 
 TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind \
   pkg-config python3-dev doxygen
 FUZZ_PACKAGES := clang libclang-rt-14-dev
-FUZZ_BUILD := build/fuzz
+FUZZ_BUILD := build/address-sanitizer
 FUZZ := $(FUZZ_BUILD)/tests/fuzz/halnorm_fuzz
 CORPUS := tests/fuzz/corpus.txt
 THREADS ?= 1
@@ -152,7 +152,7 @@ test-arm-part: arm-tests
 	QEMU_CPU=max $(VENV)/bin/ctest --preset arm-part
 
 sanitize: $(TOOLS)
-	@scripts/require_packages.sh $(TEST_PACKAGES)
+	@scripts/require_packages.sh $(FUZZ_PACKAGES) $(TEST_PACKAGES)
 	$(call configure,address-sanitizer)
 	$(CMAKE) --build build/address-sanitizer --target halnorm_tests halnorm_replay halnorm_api_c99_test
 	$(VENV)/bin/ctest --preset address-sanitizer
@@ -163,7 +163,7 @@ sanitize: $(TOOLS)
 # libFuzzer ends with an error, and leaves the input in $(FUZZ_BUILD), where a promise is broken.
 fuzz: $(TOOLS)
 	@scripts/require_packages.sh $(FUZZ_PACKAGES) $(TEST_PACKAGES)
-	$(call configure,fuzz)
+	$(call configure,address-sanitizer)
 	$(CMAKE) --build $(FUZZ_BUILD) --target halnorm_fuzz
 	@rm -rf $(FUZZ_BUILD)/corpus $(FUZZ_BUILD)/kept
 	@mkdir -p $(FUZZ_BUILD)/kept
@@ -182,7 +182,8 @@ coverage: $(TOOLS) $(COVERAGE_TOOLS)
 	@scripts/require_packages.sh $(TEST_PACKAGES)
 	$(CONFIGURE) -B $(COVERAGE_BUILD) -DHALNORM_COVERAGE=ON -DHALNORM_TESTS=ON -DHALNORM_EXAMPLES=OFF \
 	  -DHALNORM_TARGETS='x86_avx2;cuda_sm80'
-	$(CMAKE) --build $(COVERAGE_BUILD) --target halnorm_tests halnorm_check halnorm_api_c99_test halnorm_cuda_tests
+	$(CMAKE) --build $(COVERAGE_BUILD) --target halnorm_tests halnorm_check halnorm_faults_tests \
+	  halnorm_api_c99_test halnorm_replay halnorm_cuda_tests
 	$(VENV)/bin/python -B tests/coverage.py --build $(COVERAGE_BUILD)
 
 reproducible: $(TOOLS)
