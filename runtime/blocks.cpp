@@ -18,8 +18,8 @@ int64_t whole_lines(int64_t bytes) { return ceil_div(bytes, 64) * 64; }
 halnorm_status allocate(Blocks *blocks, int32_t target) {
   const NormCall &call = blocks->call;
   const int64_t n = call.row_length;
-  const bool has_gamma = blocks->whole_parameters, has_beta = has_gamma && call.has_mean();
-  const bool room_for_gamma = has_gamma && gamma_needs_room(call);
+  const bool has_beta = call.has_mean();
+  const bool room_for_gamma = gamma_needs_room(call);
   const bool room_for_beta = has_beta && beta_needs_room(call);
   const int64_t room = whole_lines(parameter_room(n) * element_size(Storage::f32));
   const int64_t rooms = (room_for_gamma ? room : 0) + (room_for_beta ? room : 0);
@@ -32,9 +32,7 @@ halnorm_status allocate(Blocks *blocks, int32_t target) {
                   static_cast<long long>(bytes));
     }
   }
-  if (has_gamma) {
-    blocks->gamma = dense_gamma(call, target, 0, n, reinterpret_cast<float *>(memory));
-  }
+  blocks->gamma = dense_gamma(call, target, 0, n, reinterpret_cast<float *>(memory));
   if (room_for_gamma) memory += room;
   if (has_beta) {
     blocks->beta = dense_beta(call, target, 0, n, reinterpret_cast<float *>(memory));

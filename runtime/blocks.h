@@ -22,11 +22,9 @@ struct Blocks {
   const Kernel &kernel;
   Axis rows;  // the axis that blocks are cut from
   int64_t rows_of_a_block;
-  bool dense;   // the kernel reads x and writes y as they lie
-  bool stream;  // y bypasses the cache
-  // Bytes of scratch that each task wants, and whether gamma and beta are wanted whole.
-  int64_t scratch_of_task;
-  bool whole_parameters;
+  bool dense;               // the kernel reads x and writes y as they lie
+  bool stream;              // y bypasses the cache
+  int64_t scratch_of_task;  // bytes that each task wants
 
   int64_t blocks_of_an_axis = 0, block_count = 0, task_count = 1;
   float eps = 0;

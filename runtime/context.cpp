@@ -63,7 +63,6 @@ void resolve_default_targets() {
     list.append("%s%s (%s)", i == 0 ? "" : ", ", target_name(i),
                 target_usable(i) ? "usable" : "not usable on this machine");
   }
-  if (target_count() == 0) list.append("none");
   return list;
 }
 

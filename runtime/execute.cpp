@@ -108,8 +108,7 @@ halnorm_status execute_rows(const NormCall &call, int32_t target, const Axis &ro
   const int64_t rows_of_a_block = dense && far_apart ? 1 : kernel->rows;
   const int64_t block_bytes = rows_of_a_block * call.row_length * element_size(call.storage);
   Blocks blocks{
-      call, *kernel, rows, rows_of_a_block, dense, stream, !dense || stream ? block_bytes : 0,
-      true};
+      call, *kernel, rows, rows_of_a_block, dense, stream, !dense || stream ? block_bytes : 0};
   const halnorm_status status =
       run_blocks(&blocks, target, ahead ? run_row_blocks_ahead : run_row_blocks);
   if (status == HALNORM_OK && !prefers_ahead) set_last_kernel(row);

@@ -81,7 +81,7 @@ void prepare(Equation *equation) {
 // budget is below 0.
 int count_solutions(Equation *equation, int n, int64_t rest, int wanted) {
   if (--equation->budget < 0) return 0;
-  if (rest < 0 || rest > equation->reach[n]) return 0;
+  if (rest > equation->reach[n]) return 0;
   if (n == 0) return 1;
   if (rest % equation->divisor[n] != 0) return 0;
   if (n == 1) return 1;

@@ -52,18 +52,6 @@ struct Pool {
 Pool pool;
 std::atomic<bool> fork_handler_added{false};
 std::atomic<int32_t> cpu_count{0};  // 0: not counted yet
-__thread bool inside_task;
-
-class InsideTask {
- public:
-  InsideTask() : outer_(inside_task) { inside_task = true; }
-  ~InsideTask() { inside_task = outer_; }
-  InsideTask(const InsideTask &) = delete;
-  InsideTask &operator=(const InsideTask &) = delete;
-
- private:
-  const bool outer_;
-};
 
 class Lock {
  public:
@@ -155,7 +143,6 @@ void wait_for_post() {
 
 void *worker(void *) {
   const FloatEnvironment environment;
-  const InsideTask inside;
   pthread_mutex_lock(&pool.mutex);
   while (!pool.stopping) {
     Job *job = pool.open;
@@ -220,14 +207,9 @@ void wait_for_helpers(Job *job) {
   }
 }
 
-void run_alone(Job *job) {
-  const InsideTask inside;
-  drain(job);
-}
-
 void run_on_pool(Job *job, int32_t threads) {
   // A child of fork() could otherwise find the pool's mutex locked for ever.
-  if (!add_fork_handler()) return run_alone(job);
+  if (!add_fork_handler()) return drain(job);
   int32_t to_wake;
   {
     const Lock lock;
@@ -237,7 +219,7 @@ void run_on_pool(Job *job, int32_t threads) {
     to_wake = job->seats < pool.sleeping ? job->seats : pool.sleeping;
   }
   for (int32_t i = 0; i < to_wake; ++i) pthread_cond_signal(&pool.posted);
-  run_alone(job);
+  drain(job);
   {
     const Lock lock;
     close_job(job);
@@ -248,13 +230,11 @@ void run_on_pool(Job *job, int32_t threads) {
 // As tasks of the caller's pool:
 void run_one(void *job, int64_t index) {
   const FloatEnvironment environment;
-  const InsideTask inside;
   static_cast<Job *>(job)->run(static_cast<Job *>(job)->task, index);
 }
 
 void run_share(void *job, int64_t) {
   const FloatEnvironment environment;
-  const InsideTask inside;
   drain(static_cast<Job *>(job));
 }
 
@@ -277,11 +257,7 @@ void parallel_for(const halnorm_context *context, int64_t count, halnorm_task ru
   const bool callers_pool = context != nullptr && context->parallel_for != nullptr;
   const bool limited = context != nullptr && context->num_threads > 0;
   const int32_t limit = thread_limit(context);
-  if (count <= 1 || (limit == 1 && (limited || !callers_pool)) || inside_task) {
-    const InsideTask inside;
-    for (int64_t i = 0; i < count; ++i) run(task, i);
-    return;
-  }
+  if (count == 1) return run(task, 0);
   Job job(count, run, task);
   if (!callers_pool) {
     run_on_pool(&job, count < limit ? static_cast<int32_t>(count) : limit);

@@ -17,7 +17,8 @@ int32_t thread_limit(const halnorm_context *context);
 int64_t threads_for(const halnorm_context *context, int64_t bytes, int32_t grain_kib);
 
 // Calls run(task, i) once for each i in [0, count), in any order, and returns when all have
-// returned. Several threads may be here at once. From within a task it runs on that thread alone.
+// returned. Several threads may be here at once, but not from within a task. A call that may have
+// one thread is one task.
 void parallel_for(const halnorm_context *context, int64_t count, halnorm_task run, void *task);
 
 }  // namespace halnorm

@@ -34,8 +34,8 @@ int64_t round_up(int64_t value, int64_t step) { return ceil_div(value, step) * s
 
 // That kernel takes rows of whole groups, and dx apart from dy.
 bool can_fuse_parameters(const NormCall &call, const Grid &grid) {
-  return call.gamma_along_rows() && call.wants_parameter_gradients() && takes_gradient(call) &&
-         !grid.columns && grid.n % kLanes == 0 && call.y != nullptr && call.y != call.dy;
+  return call.gamma_along_rows() && call.wants_parameter_gradients() && !grid.columns &&
+         grid.n % kLanes == 0 && call.y != nullptr && call.y != call.dy;
 }
 
 Part last_part(const NormCall &call, const Grid &grid) {

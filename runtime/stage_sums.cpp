@@ -104,7 +104,7 @@ void StageExecutor::sum(const Block &block, const Tile &tile, TaskMemory *memory
   sum_tile(*kernels_.sums, block, tile, memory);
 }
 
-// Totals of some rows from their parts.
+// Totals of a row, or of some rows that are neighbours, from their parts.
 void StageExecutor::fold(const Block &block, const Tile &tile, TaskMemory *) const {
   const Grid &grid = plan_.sums_grid;
   const int64_t first = at(block, tile, grid);
@@ -118,9 +118,8 @@ void StageExecutor::fold(const Block &block, const Tile &tile, TaskMemory *) con
     }
     const int64_t lanes = plan_.chunks_of_a_row() * kLanes;
     KernelArguments arguments;
-    arguments.add(block.partial[k] + first * lanes, {kLanes, 1, plan_.chunks_of_a_row(), kLanes,
-                                                     tile.rows, tile.rows == 1 ? 0 : lanes});
-    arguments.add(block.totals[k] + first, {tile.rows});
+    arguments.add(block.partial[k] + first * lanes, {kLanes, 1, plan_.chunks_of_a_row(), kLanes});
+    arguments.add(block.totals[k] + first, {1});
     arguments.run(*kernels_.fold);
   }
 }

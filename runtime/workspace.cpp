@@ -50,10 +50,10 @@ bool have_thread_end_key() {
   if (key != kNoKey) pthread_key_delete(static_cast<pthread_key_t>(key));
 }
 
+// Calls that want none do not ask, and what they want fits an int64_t.
 [[gnu::cold, gnu::noinline]] void *grow(size_t bytes) {
   free_call_block();
-  if (bytes > SIZE_MAX - kAlignment) return nullptr;
-  const size_t rounded = bytes == 0 ? kAlignment : (bytes + kAlignment - 1) & ~(kAlignment - 1);
+  const size_t rounded = (bytes + kAlignment - 1) & ~(kAlignment - 1);
   if (!have_thread_end_key() ||
       pthread_setspecific(static_cast<pthread_key_t>(thread_end_key.load()), &thread_end_key) !=
           0) {

@@ -166,6 +166,21 @@ TEST(Threads, NoMoreThanAskedForAreStarted) {
   EXPECT_TRUE(line == "threads started: 0" || line == "threads started: 1") << child.output;
 }
 
+TEST(Threads, NoMoreThanThePoolHoldsAreStarted) {
+#ifndef __linux__
+  GTEST_SKIP() << "threads are counted in /proc/self/task, which only Linux has";
+#endif
+  const Child child =
+      run_check("HALNORM_TARGET=", "rms_norm_forward:f32:640x14000: --threads=100000");
+  EXPECT_EQ(child.status, 0) << child.output;
+  int started = 0;
+  EXPECT_EQ(
+      std::sscanf(line_of(child, "threads started:").c_str(), "threads started: %d", &started), 1)
+      << child.output;
+  EXPECT_GT(started, 4);
+  EXPECT_LE(started, 256);
+}
+
 // What a pool of the caller's saw.
 struct Pool {
   std::atomic<int> calls{0};
@@ -192,6 +207,16 @@ TEST_F(Context, CallersPoolIsUsedUntilItIsTakenBack) {
   ASSERT_EQ(halnorm_context_set_parallel_for(context_, nullptr, nullptr), HALNORM_OK);
   EXPECT_EQ(bits(kLarge), expected);
   EXPECT_EQ(pool.calls, calls);
+}
+
+// As many tasks as the pool likes, where the context names no number of threads.
+TEST_F(Context, CallersPoolIsUsedForAllThreads) {
+  const std::vector<uint32_t> expected = bits(kLarge);
+  Pool pool;
+  ASSERT_EQ(halnorm_context_set_parallel_for(context_, count_calls, &pool), HALNORM_OK);
+  EXPECT_EQ(bits(kLarge), expected);
+  EXPECT_TRUE(pool.calls > 0 || std::thread::hardware_concurrency() < 2);
+  EXPECT_TRUE(pool.right) << "the pool was called for fewer than two tasks";
 }
 
 // Waking threads costs more than such a call: that of the gradients of parameters included.

@@ -141,6 +141,29 @@ TEST_P(FarStrides, GiveTheBitsOfNearOnes) {
   }
 }
 
+// Of the output alone.
+TEST(FarOutputs, GetTheBitsOfNearOnes) {
+  constexpr int64_t kRows = 5, kLength = 40;
+  const AddressSpace space(kRows * kFar[1]);
+  if (!space.given()) GTEST_SKIP() << "no address space: the system counts what is not touched";
+  Numbers x({kRows, kLength}, -3, 0.0625f), near({kRows, kLength}, 0, 0);
+  int64_t strides[] = {kFar[1], 1};
+  halnorm_tensor far = near.tensor;
+  far.data = space.elements();
+  far.strides = strides;
+  for (halnorm_tensor *y : {&near.tensor, &far}) {
+    EXPECT_EQ(
+        halnorm_layer_norm(nullptr, &x.tensor, nullptr, nullptr, 1, 1e-5, y, nullptr, nullptr, 0),
+        HALNORM_OK)
+        << halnorm_last_error();
+  }
+  EXPECT_NE(near.values[0], 0);
+  for (int64_t i = 0; i < kRows * kLength; ++i) {
+    EXPECT_EQ(space.elements()[i / kLength * kFar[1] + i % kLength],
+              near.values[static_cast<size_t>(i)]);
+  }
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (Operation operation : operations(false)) {
