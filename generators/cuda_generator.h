@@ -52,14 +52,14 @@ class CudaGenerator : public StorageGenerator<T> {
     return Halide::cast<uint32_t>(first) | (Halide::cast<uint32_t>(second) << 16);
   }
 
-  // Of a tensor of three dimensions.
+  // Of a tensor of elements.
   template <typename Tensor>
   void constrain_tensor(Tensor *tensor) {
     const auto whole = [&](const Expr &words) {
       return aligned ? words / kVectorWords * kVectorWords : words;
     };
     tensor->dim(0).set_bounds(0, whole(tensor->dim(0).extent())).set_stride(1);
-    for (int d = 1; d < 3; d++) {
+    for (int d = 1; d < tensor->dimensions(); d++) {
       tensor->dim(d).set_min(0).set_stride(whole(tensor->dim(d).stride()));
     }
     if (aligned) tensor->set_host_alignment(kVectorBytes);
@@ -123,12 +123,12 @@ class CudaGenerator : public StorageGenerator<T> {
     if (of_elements) roles_.chunks.push_back(load_chunk("of_elements", 1, n, of_elements));
   }
   // All that was loaded of an element, in this order.
-  Values loaded_at(const Expr &place, const Expr &group, const Expr &lane, const Expr &part) const {
+  Values loaded_at(const Expr &place, const Expr &group, const Expr &lane, const Expr &part,
+                   const Expr &row) const {
     Values all;
     for (const WarpChunk &chunk : roles_.chunks) {
       const int elements = vector_length() / chunk.words;
-      const std::vector<Expr> at = {place / elements, group, lane, part, roles_.vars.row,
-                                    roles_.vars.outer};
+      const std::vector<Expr> at = {place / elements, group, lane, part, row, roles_.vars.outer};
       for (const Expr &word : values_of(chunk.loaded, at)) {
         all.push_back(word.type().is_float() ? word : element_of(word, place % elements));
       }
@@ -144,7 +144,7 @@ class CudaGenerator : public StorageGenerator<T> {
     sum.steps = Halide::RDom(0, vector_length(), 0, roles_.groups, name + "_steps");
     const Expr place = sum.steps.x, group = sum.steps.y;
     sum.steps.where(is_in_row(place, first_of(group, vars.lane, vars.part), n));
-    std::vector<Expr> added = terms(loaded_at(place, group, vars.lane, part));
+    std::vector<Expr> added = terms(loaded_at(place, group, vars.lane, part, row));
     const std::vector<Expr> zeros(added.size(), 0.0f);
     sum.places = Halide::Func(name + "_places");
     sum.places(vars.place, vars.lane, vars.part, vars.row, vars.outer) = Halide::Tuple(zeros);

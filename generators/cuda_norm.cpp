@@ -2,7 +2,7 @@
 // Layer and RMS norm on CUDA, forward, and dx of both, of aligned rows that a warp holds in its
 // registers: x is read once. The formulas, and the bits, are those of the kernels that it stands
 // for (cuda_sums.cpp, cuda_fold.cpp, cuda_apply.cpp).
-#include "cuda_generator.h"
+#include "cuda_row_generator.h"
 
 namespace halnorm {
 
@@ -13,69 +13,6 @@ using Halide::Func;
 using Halide::RDom;
 using Halide::Tuple;
 using std::vector;
-
-template <typename T>
-class CudaRowGenerator : public CudaGenerator<T> {
- protected:
-  // What a warp holds of a row, in whole groups.
-  int chunks() const { return (this->knobs.held + kChunk - 1) / kChunk; }
-  int groups() const { return std::max(1, this->knobs.held / (kWarp * this->vector_length())); }
-
-  // Elements of the row of a warp, one of x. The last block of rows has warps without one, which
-  // sum up nothing: Halide takes shuffles out of the condition that would have them do nothing.
-  Expr length_of_row(const Halide::GeneratorInput<Halide::Buffer<>> &x) const {
-    return Halide::select(this->roles_.vars.row < x.dim(1).extent(),
-                          x.dim(0).extent() * this->elements_of_a_word(), 0);
-  }
-  Expr count_of_row(const Halide::GeneratorInput<Halide::Buffer<>> &x) const {
-    return cast<double>(x.dim(0).extent() * this->elements_of_a_word());
-  }
-
-  // The sums of rows, of each lane the same: parts as folds add them up, by halves, in f64.
-  Func totals_of(const WarpSum &sum, size_t count) const {
-    const CudaVars &vars = this->roles_.vars;
-    vector<Expr> totals;
-    for (size_t k = 0; k < count; k++) {
-      vector<Expr> parts;
-      for (int part = 0; part < chunks(); part++) {
-        parts.push_back(
-            cast<double>(value_of(sum.total(), k, {vars.lane, part, vars.row, vars.outer})));
-      }
-      for (size_t half = parts.size() / 2; half >= 1; half /= 2) {
-        for (size_t part = 0; part < half; part++) parts[part] = parts[part] + parts[part + half];
-      }
-      totals.push_back(parts[0]);
-    }
-    Func of_rows("totals");
-    of_rows(vars.lane, vars.row, vars.outer) = Tuple(totals);
-    return of_rows;
-  }
-
-  // Writes rows from the values of their elements, at `place` of the vector that a lane has.
-  template <typename Output>
-  void define_rows(Output *output, const Expr &n,
-                   const std::function<Expr(const Values &values, const Expr &place)> &result) {
-    CudaRoles &roles = this->roles_;
-    const CudaVars &vars = roles.vars;
-    const int elements = this->elements_of_a_word();
-    Func words("words");
-    const Expr of_word = this->word_of([&](int k) {
-      const Expr place = vars.word * elements + k;
-      return result(this->loaded_at(place, vars.group, vars.lane, vars.part), place);
-    });
-    words(vars.word, vars.group, vars.lane, vars.part, vars.row, vars.outer) = of_word;
-    roles.words = words;
-    roles.elements =
-        RDom(0, this->words_of_a_vector(), 0, roles.groups, 0, chunks(), 0, kWarp, "elements");
-    const Expr word = roles.elements.x, group = roles.elements.y, part = roles.elements.z,
-               lane = roles.elements.w, first = this->first_of(group, lane, part);
-    roles.elements.where(this->is_in_row(word * elements, first, n));
-    (*output)(vars.i, vars.row, vars.outer) = Halide::undef(output->type());
-    (*output)(first / elements + word, vars.row, vars.outer) =
-        words(word, group, lane, part, vars.row, vars.outer);
-    roles.output = *output;
-  }
-};
 
 class CudaNorm : public CudaRowGenerator<CudaNorm> {
  public:
@@ -95,7 +32,7 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
   void generate() {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = length_of_row(x), count = count_of_row(x);
+    const Expr n = length_of_row(x, row), count = count_of_row(x);
     load_row(
         n, [&](const Expr &word) { return Values{x(word, row, outer)}; }, nullptr, groups());
 
@@ -166,7 +103,7 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
   void generate() {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = length_of_row(x), count = count_of_row(x);
+    const Expr n = length_of_row(x, row), count = count_of_row(x);
     const Expr present = Halide::min(row, x.dim(1).extent() - 1);
     load_row(
         n,

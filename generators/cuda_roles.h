@@ -18,11 +18,13 @@ namespace halnorm {
 // fold by halves, all in f32. Chunks are added by folds (cuda_fold.cpp), in f64.
 constexpr int kWarp = 32;
 constexpr int kVectorBytes = 16;
+// Rows whose parts of dgamma and dbeta add up in order, in f32, where those lie along the rows.
+constexpr int kRowsOfAPart = 32;
 // Of 32 bits, in a vector: what Halide 21 loads at once.
 constexpr int kVectorWords = 4;
 
 struct CudaVars {
-  Halide::Var i{"i"}, row{"row"}, outer{"outer"}, part{"part"};
+  Halide::Var i{"i"}, row{"row"}, outer{"outer"}, part{"part"}, rows{"rows"};
   Halide::Var word{"word"}, place{"place"}, group{"group"}, lane{"lane"};
 };
 
@@ -58,12 +60,15 @@ struct CudaRoles {
   Halide::Func block;      // (part, row, outer), over rows that are neighbours
   Halide::Func neighbors;  // their words: (word, i, outer)
   Halide::Func words;      // of the output, before they are stored
-  Halide::RDom elements;   // of the block; of the output: (word, group, part, lane)
+  Halide::RDom elements;   // of the block; of the output: (word, group, part or none, lane, row)
   WarpChunk affine;        // gamma and beta of elements of rows
                            // their own: (place)
   Fold fold;
   std::vector<Halide::Func> of_lanes;  // (lane, row, outer), what is made of warp sums
   Halide::Func output;
+  Halide::Func sums;        // an output beside it: (element, rows, outer), over rows
+  Halide::RDom added;       // of its update: (place, group, lane, row)
+  Halide::Func terms;       // what it adds: (place, group, lane, row, outer)
   Halide::Func statistics;  // an output beside it: (row, outer)
   Halide::RDom first;       // of its update
   Halide::Var inner, next;  // its first two dimensions, where it has one value for each element

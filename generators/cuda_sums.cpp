@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parts of sums on CUDA: over kChunk elements of a row in the order of a warp, or over kBlock
-// elements, one after the other, of rows that are neighbours.
+// elements, one after the other, of rows that are neighbours; of the gradients of parameters, over
+// kRowsOfAPart rows.
 #include "cuda_generator.h"
 
 namespace halnorm {
@@ -39,8 +40,9 @@ class CudaSums : public CudaGenerator<CudaSums> {
       roles_.vector = vector_length();
       Func words("words"), block("block");
       words(vars.word, vars.i, vars.outer) = Tuple(of_tensors({vars.word, i, outer}));
-      roles_.elements = RDom(0, kBlock, "elements");
-      const Expr at = part * kBlock + roles_.elements;
+      const int block_length = summands == Summands::parameter_gradients ? kRowsOfAPart : kBlock;
+      roles_.elements = RDom(0, block_length, "elements");
+      const Expr at = part * block_length + roles_.elements;
       roles_.elements.where(at < x_->dim(1).extent());
       Values values;
       for (const Expr &word : values_of(words, {row / elements, at, outer})) {

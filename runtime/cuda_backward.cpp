@@ -53,13 +53,7 @@ halnorm_status CudaStages::gradient(Part part, void *data, Storage storage, Stri
   return direct ? HALNORM_OK : memory_.store_gradient(data, storage, stride, to);
 }
 
-halnorm_status CudaStages::gradients_along_rows(const OfRows &mean, const OfRows &rstd) {
-  const OfRows of_rows[] = {mean, rstd};
-  Parts parts;
-  if (halnorm_status status =
-          sum({Summands::parameter_gradients, &grid_, true, 1}, of_rows, 2, &parts)) {
-    return status;
-  }
+halnorm_status CudaStages::gradients_along_rows(const Parts &parts) {
   const int64_t members = grid_.outer_count;
   if (halnorm_status status = gradient(Part::cuda_fold_gradient, call_.dbeta, call_.dbeta_storage,
                                        &Axis::dbeta, parts, 0, members, nullptr)) {
@@ -80,23 +74,54 @@ halnorm_status CudaStages::gradients_of_channels(const Parts &parts, const OfRow
                   &Axis::dgamma, parts, 1, members, &rstd);
 }
 
-halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done) {
+const Kernel *CudaStages::find_whole_backward(Part part) const {
   const bool aligned = is_aligned(x_, call_.storage) && is_aligned(dy_, call_.storage) &&
                        is_aligned(y_, call_.storage) && is_aligned(gamma_);
-  const Kernel *kernel =
-      aligned && !grid_.columns ? memory_.find_whole(Part::cuda_norm_backward) : nullptr;
+  return aligned && !grid_.columns ? memory_.find_whole(Operation::any_norm, part) : nullptr;
+}
+
+void CudaStages::add_whole_backward(CudaArguments *arguments, const OfRows &mean,
+                                    const OfRows &rstd) const {
+  add(arguments, dy_, call_.storage, true);
+  add(arguments, x_, call_.storage, true);
+  add(arguments, mean);
+  add(arguments, rstd);
+  arguments->add(gamma_, {grid_.n, 1});
+  arguments->add(int32_t{call_.has_mean()});
+}
+
+halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done) {
+  const Kernel *kernel = find_whole_backward(Part::cuda_norm_backward);
   *done = kernel != nullptr;
   if (!*done) return HALNORM_OK;
   CudaArguments arguments;
-  add(&arguments, dy_, call_.storage, true);
-  add(&arguments, x_, call_.storage, true);
-  add(&arguments, mean);
-  add(&arguments, rstd);
-  arguments.add(gamma_, {grid_.n, 1});
-  arguments.add(int32_t{call_.has_mean()});
+  add_whole_backward(&arguments, mean, rstd);
   add(&arguments, y_, call_.storage, true);
   if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;
   return memory_.store(grid_, call_.y, &Axis::y, y_);
+}
+
+halnorm_status CudaStages::whole_rows_gradients(const OfRows &mean, const OfRows &rstd,
+                                                bool *done) {
+  const Kernel *kernel = find_whole_backward(Part::cuda_norm_gradients);
+  *done = kernel != nullptr;
+  if (!*done) return HALNORM_OK;
+  const int64_t count = ceil_div(grid_.rows.extent, kRowsOfAPart), outers = grid_.outer_count;
+  // It stores all elements that it has room for.
+  const int64_t held = kernel->rows;
+  Parts parts = {{0, 0}, {count, grid_.n, outers}, {held, 1, held * count}};
+  CudaArguments arguments;
+  add_whole_backward(&arguments, mean, rstd);
+  add_in_parts(&arguments, y_, call_.storage, kRowsOfAPart);
+  for (uint64_t &address : parts.addresses) {
+    address = memory_.take_floats(held * count * outers);
+    arguments.add(address, {held, 1}, {count, parts.strides[0]}, {outers, parts.strides[2]});
+  }
+  if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;
+  if (halnorm_status status = memory_.store(grid_, call_.y, &Axis::y, y_)) return status;
+  if (halnorm_status status = gradients_along_rows(parts)) return status;
+  memory_.last = kernel;
+  return HALNORM_OK;
 }
 
 halnorm_status CudaStages::backward() {
@@ -111,16 +136,24 @@ halnorm_status CudaStages::backward() {
   if (halnorm_status status = memory_.load_statistic(grid_, call_.saved_rstd, &of_rows[1])) {
     return status;
   }
-  // Parameters first: dx may be dy.
-  if (parameters && along) {
-    if (halnorm_status status = gradients_along_rows(of_rows[0], of_rows[1])) return status;
-  }
-  if (through_statistics && along) {
-    bool done = false;
-    if (halnorm_status status = whole_rows_backward(of_rows[0], of_rows[1], &done)) return status;
+  bool done = false;
+  if (through_statistics && parameters && along) {
+    if (halnorm_status status = whole_rows_gradients(of_rows[0], of_rows[1], &done)) return status;
     if (done) return HALNORM_OK;
   }
   Parts parts;
+  // Parameters first: dx may be dy.
+  if (parameters && along) {
+    if (halnorm_status status =
+            sum({Summands::parameter_gradients, &grid_, true, 1}, of_rows, 2, &parts)) {
+      return status;
+    }
+    if (halnorm_status status = gradients_along_rows(parts)) return status;
+  }
+  if (through_statistics && along) {
+    if (halnorm_status status = whole_rows_backward(of_rows[0], of_rows[1], &done)) return status;
+    if (done) return HALNORM_OK;
+  }
   if (through_statistics || (parameters && !along)) {
     const Summands summands = along ? Summands::weighted_gradients : Summands::gradients;
     const auto rows_of_a_statistic = static_cast<int32_t>(rows_of_a_statistic_);

@@ -85,10 +85,12 @@ halnorm_status CudaMemory::launch(Part part, Storage storage, CudaArguments *arg
   return kernel == nullptr ? no_kernel(call_, target_) : launch(*kernel, arguments);
 }
 
-const Kernel *CudaMemory::find_whole(Part part) const {
-  const Kernel *kernel = find_kernel(call_, target_, call_.operation, part, call_.storage);
-  const bool fits = kernel != nullptr && call_.row_length <= kernel->rows;
-  return fits && !prefers_stages(call_) ? kernel : nullptr;
+const Kernel *CudaMemory::find_whole(Operation operation, Part part) const {
+  const Kernel *kernel = find_kernel(call_, target_, operation, part, call_.storage);
+  if (kernel == nullptr || call_.row_length > kernel->rows) return nullptr;
+  const bool is_preferred = call_.context != nullptr && call_.context->kernel == kernel;
+  const bool in_stages = prefers_stages(call_) || kernel->launch.stages != 0;
+  return is_preferred || !in_stages ? kernel : nullptr;
 }
 
 halnorm_status CudaMemory::launch(const Kernel &kernel, CudaArguments *arguments) {

@@ -32,7 +32,7 @@ class CudaMemory {
 
   halnorm_status launch(Part part, Storage storage, CudaArguments *arguments);
   // A kernel of whole rows; null where there is none for rows of this length.
-  const Kernel *find_whole(Part part) const;
+  const Kernel *find_whole(Operation operation, Part part) const;
   halnorm_status launch(const Kernel &kernel, CudaArguments *arguments);
   halnorm_status fill(uint64_t address, int64_t floats, float value);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_operands.h"
 
+#include "kernel_call.h"
+
 namespace halnorm {
 namespace {
 
@@ -21,6 +23,12 @@ void add(CudaArguments *arguments, const Elements &e, Storage storage, bool alig
   const int64_t word = aligned ? kWordBytes / element_size(storage) : 1;
   arguments->add(e.address, {e.extents[0] / word, e.strides[0]},
                  {e.extents[1], e.strides[1] / word}, {e.extents[2], e.strides[2] / word});
+}
+
+void add_in_parts(CudaArguments *arguments, const Elements &e, Storage storage, int64_t rows) {
+  const int64_t word = kWordBytes / element_size(storage), row = e.strides[1] / word;
+  arguments->add(e.address, {e.extents[0] / word, e.strides[0]}, {rows, row},
+                 {ceil_div(e.extents[1], rows), row * rows}, {e.extents[2], e.strides[2] / word});
 }
 
 void add(CudaArguments *arguments, const OfRows &o) {

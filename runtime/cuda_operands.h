@@ -32,6 +32,9 @@ struct Parts {
 // Kernels of whole vectors take elements as words.
 void add(CudaArguments *arguments, const Elements &elements, Storage storage, bool aligned);
 void add(CudaArguments *arguments, const OfRows &of_rows);
+// Whole vectors of a tensor, (element, row of a part, part, outer), of parts of so many rows.
+void add_in_parts(CudaArguments *arguments, const Elements &elements, Storage storage,
+                  int64_t rows);
 
 // True if kernels of whole vectors take it: a tensor, or gamma or beta.
 bool is_aligned(const Elements &elements, Storage storage);

@@ -85,7 +85,8 @@ halnorm_status CudaStages::sum(const Sums &sums, const OfRows *of_rows, int of_r
                        (!of_gradients || is_aligned(dy, call_.storage)) &&
                        (!weighted || is_aligned(gamma_));
   const int64_t n = x.extents[columns ? 1 : 0], rows = x.extents[columns ? 0 : 1];
-  const int64_t count = ceil_div(n, columns ? kBlock : kChunk), outers = x.extents[2];
+  const int64_t block = sums.across_rows ? kRowsOfAPart : kBlock;
+  const int64_t count = ceil_div(n, columns ? block : kChunk), outers = x.extents[2];
   *parts = {{0, 0}, {count, rows, outers}, {columns ? rows : 1, columns ? 1 : count, count * rows}};
   const int sum_count = sums.summands == Summands::values ? 1 : 2;
   CudaArguments arguments;

@@ -29,6 +29,10 @@ class CudaStages {
   // rows.
   halnorm_status whole_rows(bool *done);
   halnorm_status whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done);
+  // With dgamma and dbeta.
+  halnorm_status whole_rows_gradients(const OfRows &mean, const OfRows &rstd, bool *done);
+  const Kernel *find_whole_backward(Part part) const;
+  void add_whole_backward(CudaArguments *arguments, const OfRows &mean, const OfRows &rstd) const;
   halnorm_status statistics(OfRows *center, OfRows *low, OfRows *rstd);
   halnorm_status running_statistics(OfRows *mean, OfRows *rstd);
   halnorm_status update_running_statistics(const OfRows &center, const OfRows &low,
@@ -36,7 +40,7 @@ class CudaStages {
   halnorm_status backward();
   halnorm_status gradient_means(const Parts &parts, const OfRows &rstd, OfRows *mean_g,
                                 OfRows *slope);
-  halnorm_status gradients_along_rows(const OfRows &mean, const OfRows &rstd);
+  halnorm_status gradients_along_rows(const Parts &parts);
   halnorm_status gradients_of_channels(const Parts &parts, const OfRows &rstd);
   halnorm_status gradient(Part part, void *data, Storage storage, Stride stride, const Parts &parts,
                           int k, int64_t members, const OfRows *weight);

@@ -23,6 +23,8 @@ constexpr int kParts = static_cast<int>(Part::kCount);
 constexpr int64_t kLanes = 32;
 constexpr int64_t kChunk = 1024;
 constexpr int64_t kBlock = 64;
+// On CUDA; from generators/cuda_roles.h.
+constexpr int64_t kRowsOfAPart = 32;
 
 // How the runtime runs a kernel, as its schedule row says.
 struct Launch {

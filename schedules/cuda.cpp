@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda.h"
 
+#include "registers.h"
+
 namespace halnorm {
 
 using Halide::Func;
+using Halide::LoopLevel;
 using Halide::MemoryType;
 using Halide::RVar;
 using Halide::TailStrategy;
@@ -12,13 +15,13 @@ using Halide::Var;
 namespace {
 
 // Chunks in the registers of each lane, and their sums: neither leaves the warp.
-void sum_in_warp(const WarpSum &sum, int vector, Func consumer, const Var &warp, int chunks) {
+void sum_in_warp(const WarpSum &sum, int vector, const LoopLevel &warp, int chunks) {
   const CudaVars vars;
   Func pairs = sum.pairs, places = sum.places;
   std::vector<Func> of_lanes = sum.folds;
   of_lanes.push_back(pairs);
   for (Func func : of_lanes) {
-    func.compute_at(consumer, warp).gpu_lanes(vars.lane);
+    func.compute_at(warp).gpu_lanes(vars.lane);
     if (chunks > 1)
       func.bound(vars.part, 0, chunks).reorder(vars.part, vars.lane).unroll(vars.part);
     func.bound(vars.lane, 0, kWarp).bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
@@ -57,6 +60,24 @@ void load_words(const WarpChunk &chunk, int groups, bool aligned) {
   take_vectors(loaded.update(), chunk.load.x, chunk.words, aligned);
 }
 
+// A row, in the registers of a warp.
+void hold_in_warp(const WarpChunk &chunk, const LoopLevel &warp, int groups, int chunks) {
+  Func loaded = chunk.loaded;
+  const CudaVars vars;
+  loaded.compute_at(warp).bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
+  loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+  loaded.reorder(vars.word, vars.group, vars.part, vars.lane).unroll(vars.part);
+  loaded.gpu_lanes(vars.lane);
+  load_words(chunk, groups, true);
+  loaded.update().reorder(vars.group, vars.part, vars.lane).unroll(vars.part).gpu_lanes(vars.lane);
+}
+
+void compute_of_lanes(Func func, const LoopLevel &warp) {
+  const CudaVars vars;
+  func.compute_at(warp).gpu_lanes(vars.lane).bound(vars.lane, 0, kWarp);
+  func.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+}
+
 }  // namespace
 
 void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {
@@ -68,7 +89,7 @@ void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnob
       .split(number, block, warp, knobs.warps, TailStrategy::GuardWithIf)
       .gpu_blocks(block, vars.outer)
       .gpu_threads(warp);
-  sum_in_warp(sum, roles.vector, output, warp, 1);
+  sum_in_warp(sum, roles.vector, LoopLevel(output, warp), 1);
   for (const WarpChunk &chunk : roles.chunks) {
     Func loaded = chunk.loaded;
     loaded.compute_at(sum.pairs, vars.lane);
@@ -105,18 +126,8 @@ void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &kno
     statistics.update().compute_with(rows, warp);
   }
 
-  for (const WarpChunk &chunk : roles.chunks) {
-    Func loaded = chunk.loaded;
-    loaded.compute_at(output, warp).bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
-    loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
-    loaded.reorder(vars.word, vars.group, vars.part, vars.lane).unroll(vars.part);
-    loaded.gpu_lanes(vars.lane);
-    load_words(chunk, roles.groups, true);
-    loaded.update()
-        .reorder(vars.group, vars.part, vars.lane)
-        .unroll(vars.part)
-        .gpu_lanes(vars.lane);
-  }
+  const LoopLevel level(output, warp);
+  for (const WarpChunk &chunk : roles.chunks) hold_in_warp(chunk, level, roles.groups, chunks);
   Func words = roles.words;
   words.compute_at(output, elements.y).store_in(MemoryType::Register).unroll(vars.word);
   for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
@@ -129,12 +140,43 @@ void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &kno
     load_words(roles.affine, 1, true);
   }
   for (const WarpSum &sum : roles.warp_sums) {
-    sum_in_warp(sum, roles.vector, output, warp, chunks);
+    sum_in_warp(sum, roles.vector, level, chunks);
   }
-  for (Func func : roles.of_lanes) {
-    func.compute_at(output, warp).gpu_lanes(vars.lane).bound(vars.lane, 0, kWarp);
-    func.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
-  }
+  for (const Func &func : roles.of_lanes) compute_of_lanes(func, level);
+}
+
+void schedule_cuda_norm_gradients(const CudaRoles &roles, Halide::Pipeline pipeline) {
+  const CudaVars &vars = roles.vars;
+  const Halide::RDom &elements = roles.elements, &added = roles.added;
+  Func output = roles.output, sums = roles.sums;
+  Var block("block"), warp("warp");
+  output.compute_root();
+  sums.compute_root();
+  const auto loop = [&](Halide::Stage stage, const Halide::RDom &domain) {
+    // Halide does not see that each lane has elements of its own.
+    stage.allow_race_conditions();
+    stage.split(vars.rows, block, warp, 1)
+        .reorder(domain.x, domain.y, domain.z, domain.w, warp, block, vars.outer)
+        .gpu_blocks(block, vars.outer)
+        .gpu_threads(warp)
+        .gpu_lanes(domain.z)
+        .unroll(domain.y);
+  };
+  loop(sums.update(), added);
+  take_vectors(sums.update(), added.x, roles.vector, true);
+  Func terms = roles.terms;
+  terms.compute_at(sums, added.y).store_in(MemoryType::Register).unroll(vars.place);
+  for (const Var &one : {vars.group, vars.lane, vars.row, vars.outer}) terms.bound_extent(one, 1);
+  loop(output.update(), elements);
+  output.update().vectorize(elements.x);
+  output.update().compute_with(sums.update(), added.w);
+  pipeline.add_custom_lowering_pass(new SumsInRegisters(sums));
+
+  const LoopLevel level(output, elements.w);
+  hold_in_warp(roles.chunks[0], LoopLevel(sums, added.w), roles.groups, 1);
+  hold_in_warp(roles.chunks[1], level, roles.groups, 1);
+  for (const WarpSum &sum : roles.warp_sums) sum_in_warp(sum, roles.vector, level, 1);
+  for (const Func &func : roles.of_lanes) compute_of_lanes(func, level);
 }
 
 void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {

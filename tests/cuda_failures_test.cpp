@@ -51,8 +51,11 @@ class CudaFailures : public testing::TestWithParam<Operation> {
 
 TEST_P(CudaFailures, OfLaunchesComeBack) {
   for (Layout layout : {Layout::dense, Layout::channels_last, Layout::gaps}) {
-    for (const std::vector<int64_t> &shape :
-         {std::vector<int64_t>{2, 4, 3, 5}, {2, 2, 2, 700}, {2, 2, 2, 2, 8}, {2, 2, 2, 3, 5}}) {
+    for (const std::vector<int64_t> &shape : {std::vector<int64_t>{2, 4, 3, 5},
+                                              {2, 2, 3, 16},
+                                              {2, 2, 2, 700},
+                                              {2, 2, 2, 2, 8},
+                                              {2, 2, 2, 3, 5}}) {
       Problem problem = full_problem(GetParam(), Dtype::f16, shape);
       problem.layout = layout;
       problem.narrow_parameters = true;

@@ -104,7 +104,7 @@ TEST_P(Cuda, SameBitsWhereverTensorsLie) {
 TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
   for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16}) {
     for (const std::vector<int64_t> &shape :
-         {std::vector<int64_t>{3, 4, 96}, {2, 2, 1024}, {2, 2, 2000}, {2, 2, 4092}}) {
+         {std::vector<int64_t>{3, 4, 96}, {7, 10, 256}, {2, 2, 1024}, {2, 2, 2000}, {2, 2, 4092}}) {
       const Problem problem = full_problem(GetParam(), dtype, shape);
       const Result chosen = run(problem, on_cuda());
       ASSERT_EQ(chosen.error, "");
@@ -116,7 +116,11 @@ TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
       EXPECT_EQ(in_stages.bits, chosen.bits) << command(problem, options);
       for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
         const std::string kernel = halnorm_kernel_name(k);
-        if (kernel.rfind("halnorm_" + std::string(name(GetParam())) + "_cuda", 0) != 0) continue;
+        const char *operation = is_backward(GetParam()) ? "any_norm" : name(GetParam());
+        if (kernel.rfind("halnorm_" + std::string(operation) + "_cuda_norm", 0) != 0 ||
+            kernel.find("_" + std::string(name(dtype)) + "_") == std::string::npos) {
+          continue;
+        }
         options.kernel = kernel;
         const Result preferred = run(problem, options);
         ASSERT_EQ(preferred.error, "") << command(problem, options);
@@ -124,6 +128,33 @@ TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
       }
     }
   }
+}
+
+// dx, dgamma and dbeta of rows that a warp holds, which few rows are not worth.
+TEST_P(Cuda, GradientsOfRowsInOneSweep) {
+  const Norm norm = norm_of(GetParam());
+  if (!is_backward(GetParam()) || (norm != Norm::layer && norm != Norm::rms)) {
+    GTEST_SKIP() << "not a gradient of rows";
+  }
+  for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
+    RunOptions options = on_cuda();
+    options.kernel = halnorm_kernel_name(k);
+    if (options.kernel.rfind("halnorm_any_norm_cuda_norm_gradients_", 0) != 0) continue;
+    const Dtype dtype = options.kernel.find("bf16") != std::string::npos  ? Dtype::bf16
+                        : options.kernel.find("f16") != std::string::npos ? Dtype::f16
+                                                                          : Dtype::f32;
+    for (const std::vector<int64_t> &shape : {std::vector<int64_t>{1, 8}, {33, 256}, {65, 248}}) {
+      for (const bool inplace : {false, true}) {
+        Problem problem = full_problem(GetParam(), dtype, shape);
+        problem.inplace = inplace;
+        EXPECT_EQ(check(problem, options).failure, "");
+        EXPECT_EQ(run(problem, options).kernel, options.kernel) << command(problem, options);
+      }
+    }
+  }
+  RunOptions traced = on_cuda();
+  const Result many = run(full_problem(GetParam(), Dtype::f32, {8192, 256}), traced);
+  EXPECT_NE(many.kernel.find("_cuda_norm_gradients_f32_n256_"), std::string::npos) << many.kernel;
 }
 
 TEST_P(Cuda, SameBitsAloneAndInABatch) {

@@ -11,8 +11,8 @@ import checks
 
 # Of a thread, by what a part holds of each element; else the last. A multiprocessor has 65536 for
 # its warps.
-MOST_REGISTERS = [("cuda_norm_backward", 255), ("cuda_norm", 192), ("cuda_row_parameters", 168),
-                  ("cuda_row_weighted", 128), ("", 96)]
+MOST_REGISTERS = [("cuda_norm_gradients", 255), ("cuda_norm_backward", 255), ("cuda_norm", 192),
+                  ("cuda_row_parameters", 168), ("cuda_row_weighted", 128), ("", 96)]
 # Of 16 bytes.
 WIDE_LOAD = r"ld\.global\.nc\.(v4\.b32|v2\.b64)"
 
@@ -29,10 +29,12 @@ def check_text(kernel, text):
     checks.expect(".local" not in text, name + ": has local memory")
     for inexact in (".ftz", ".approx"):
         checks.expect(inexact not in text, "%s: has an instruction with %s" % (name, inexact))
-    if re.search(r"_norm(_backward)?$|_aligned$", kernel.part):
+    if re.search(r"_norm(_backward|_gradients)?$|_aligned$", kernel.part):
         checks.expect(re.search(WIDE_LOAD, text), "%s: has no %s" % (name, WIDE_LOAD))
         checks.expect(not re.search(r"ld\.global\S*b16", text), name + ": loads of 16 bits")
-    if re.match(r"cuda_norm(_backward)?$|cuda_row_(values|deviations|gradients|weighted|parameters)_", kernel.part):
+    if kernel.part == "cuda_norm_gradients":
+        checks.expect(not re.search(r"ld\.global\.(?!nc)", text), name + ": its sums are not in registers")
+    if re.match(r"cuda_norm(_backward|_gradients)?$|cuda_row_(values|deviations|gradients|weighted|parameters)_", kernel.part):
         checks.expect("shfl.sync" in text, name + ": has no shuffles")
         checks.expect("bar.sync" not in text, name + ": has a barrier, and one warp has a row")
         checks.expect("shared" not in text, name + ": has shared memory, and one warp has a row")

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pass of lowering for sums that an output's own update adds up. Halide keeps such sums in the
+// output: each step loads and stores them. LLVM would hold them in registers, but not across a
+// shuffle, which may not return as far as it knows.
+#ifndef HALNORM_SCHEDULES_REGISTERS_H_
+#define HALNORM_SCHEDULES_REGISTERS_H_
+
+#include <string>
+#include <vector>
+
+#include "Halide.h"
+
+namespace halnorm {
+
+// What a serial loop of a kernel adds to elements of an output begins at zero, stays in registers,
+// and is stored once, after the loop. The elements have to be the same in each step.
+class SumsInRegisters : public Halide::Internal::IRMutator {
+ public:
+  explicit SumsInRegisters(const Halide::Func &output);
+
+ protected:
+  Halide::Internal::Stmt visit(const Halide::Internal::For *loop) override;
+  using Halide::Internal::IRMutator::visit;
+
+ private:
+  std::vector<std::string> buffers_;  // of the output's values
+};
+
+}  // namespace halnorm
+
+#endif  // HALNORM_SCHEDULES_REGISTERS_H_
