@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layer and RMS norm on CUDA, forward, and dx of both, of aligned rows that a warp holds in its
-// registers: x is read once. The formulas, and the bits, are those of the kernels that it stands
-// for (cuda_sums.cpp, cuda_fold.cpp, cuda_apply.cpp).
+// registers, or several warps a chunk each: x is read once. The formulas, and the bits, are those
+// of the kernels that it stands for (cuda_sums.cpp, cuda_fold.cpp, cuda_apply.cpp).
 #include "cuda_row_generator.h"
 
 namespace halnorm {
@@ -33,8 +33,8 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
     const CudaVars &vars = roles_.vars;
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
     const Expr n = length_of_row(x, row), count = count_of_row(x);
-    load_row(
-        n, [&](const Expr &word) { return Values{x(word, row, outer)}; }, nullptr, groups());
+    const auto words = [&](const Expr &word) { return Values{x(word, row, outer)}; };
+    begin_pass(n, words);
 
     // Of each lane, the same in all.
     const vector<Expr> at = {lane, row, outer};
@@ -46,9 +46,10 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
     } else {
       high(vars.lane, vars.row, vars.outer) = 0.0f;
     }
-    const auto center = [&](const Expr &at_lane) { return Expr(high(at_lane, row, outer)); };
+    if (has_mean) begin_pass(n, words);
+    const Func center = has_mean ? for_pass(high) : high;
     roles_.warp_sums.push_back(sum_chunk("central", n, [&](const Values &v) {
-      return deviation_terms(v[0] - center(lane), has_mean);
+      return deviation_terms(v[0] - center(lane, row, outer), has_mean);
     }));
     const WarpSum &central = roles_.warp_sums.back();
     const Func totals = totals_of(central, has_mean ? 2 : 1);
@@ -60,18 +61,20 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
     roles_.affine = load_chunk("affine", 1, n, [&](const Expr &i) {
       return Values{gamma(i), beta(i)};
     });
+    begin_pass(n, words);
+    const Func last_center = has_mean ? for_pass(high) : high, last_moments = for_pass(moments);
     define_rows(&y, n, [&](const Values &v, const Expr &place) {
       const Values affine =
           values_of(roles_.affine.loaded, {place, vars.group, lane, vars.part, row, outer});
-      return layer_normalized(v[0], center(lane), value_of(moments, 0, at),
-                              value_of(moments, 1, at), affine[0], affine[1], corrected());
+      return layer_normalized(v[0], last_center(lane, row, outer), value_of(last_moments, 0, at),
+                              value_of(last_moments, 1, at), affine[0], affine[1], corrected());
     });
     // Of the first lane, by an update, which is to have a condition.
     RDom first(0, 1, "first");
     first.where(row < x.dim(1).extent());
     statistics(vars.row, vars.outer) = Tuple(Halide::undef<float>(), Halide::undef<float>());
-    statistics(vars.row, vars.outer) =
-        Tuple(center(first) + moments(first, row, outer)[0], moments(first, row, outer)[1]);
+    statistics(vars.row, vars.outer) = Tuple(
+        high(first, row, outer) + moments(first, row, outer)[0], moments(first, row, outer)[1]);
     roles_.statistics = statistics;
     roles_.first = first;
   }
@@ -83,7 +86,7 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
     outputs_from_zero(statistics);
     Halide::OutputImageParam first = Func(statistics).output_buffers()[0];
     for (int d = 0; d < 2; d++) first.dim(d).set_extent(y.dim(d + 1).extent());
-    schedule_cuda_norm(roles_, chunks(), knobs);
+    schedule_rows();
   }
 };
 
@@ -105,12 +108,11 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
     const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
     const Expr n = length_of_row(x, row), count = count_of_row(x);
     const Expr present = Halide::min(row, x.dim(1).extent() - 1);
-    load_row(
-        n,
-        [&](const Expr &word) {
-          return Values{dy(word, row, outer), x(word, row, outer)};
-        },
-        [&](const Expr &i) { return Values{gamma(i)}; }, groups());
+    const auto words = [&](const Expr &word) {
+      return Values{dy(word, row, outer), x(word, row, outer)};
+    };
+    const auto of_elements = [&](const Expr &i) { return Values{gamma(i)}; };
+    begin_pass(n, words, of_elements);
     roles_.warp_sums = {sum_chunk("sum", n, [&](const Values &v) {
       return gradient_terms(v[0] * v[2], v[1] - mean(present, outer));
     })};
@@ -122,9 +124,11 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
     means(vars.lane, vars.row, vars.outer) = Tuple(of_row.mean_g, of_row.slope);
     roles_.of_lanes = {means};
     const vector<Expr> at = {lane, row, outer};
+    begin_pass(n, words, of_elements);
+    const Func last_means = for_pass(means);
     define_rows(&dx, n, [&](const Values &v, const Expr &) {
       return input_gradient(v[0] * v[2], v[1], mean(present, outer), rstd(present, outer),
-                            value_of(means, 0, at), value_of(means, 1, at));
+                            value_of(last_means, 0, at), value_of(last_means, 1, at));
     });
   }
 
@@ -133,7 +137,7 @@ class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
     constrain_tensor(&dx);
     for (auto *of_rows : {&mean, &rstd}) from_zero(of_rows);
     constrain_parameter(&gamma);
-    schedule_cuda_norm(roles_, chunks(), knobs);
+    schedule_rows();
   }
 };
 

@@ -51,6 +51,13 @@ struct Fold {
   std::vector<Halide::Func> folds;  // (lane, row, outer), of width 16, 8, 4, 2, 1
 };
 
+// Of a pass over a row that reads it anew, and computes anew what it takes from passes before.
+struct WarpPass {
+  std::vector<WarpChunk> chunks;
+  std::vector<Halide::Func> of_lanes;
+  Halide::Func sums;  // in shared memory, of all warps of a row; none in the last pass
+};
+
 struct CudaRoles {
   CudaVars vars;
   int vector = 0;                 // elements of 16 bytes of a tensor
@@ -64,6 +71,7 @@ struct CudaRoles {
   WarpChunk affine;        // gamma and beta of elements of rows
                            // their own: (place)
   Fold fold;
+  std::vector<WarpPass> passes;        // each with its warp sum, but the last
   std::vector<Halide::Func> of_lanes;  // (lane, row, outer), what is made of warp sums
   Halide::Func output;
   Halide::Func sums;        // an output beside it: (element, rows, outer), over rows

@@ -74,10 +74,9 @@ halnorm_status CudaStages::gradients_of_channels(const Parts &parts, const OfRow
                   &Axis::dgamma, parts, 1, members, &rstd);
 }
 
-const Kernel *CudaStages::find_whole_backward(Part part) const {
-  const bool aligned = is_aligned(x_, call_.storage) && is_aligned(dy_, call_.storage) &&
-                       is_aligned(y_, call_.storage) && is_aligned(gamma_);
-  return aligned && !grid_.columns ? memory_.find_whole(Operation::any_norm, part) : nullptr;
+bool CudaStages::are_whole_backward() const {
+  return !grid_.columns && is_aligned(x_, call_.storage) && is_aligned(dy_, call_.storage) &&
+         is_aligned(y_, call_.storage) && is_aligned(gamma_);
 }
 
 void CudaStages::add_whole_backward(CudaArguments *arguments, const OfRows &mean,
@@ -91,7 +90,10 @@ void CudaStages::add_whole_backward(CudaArguments *arguments, const OfRows &mean
 }
 
 halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done) {
-  const Kernel *kernel = find_whole_backward(Part::cuda_norm_backward);
+  const Kernel *kernel = are_whole_backward()
+                             ? memory_.find_whole(Operation::any_norm, Part::cuda_norm_backward,
+                                                  Part::cuda_wide_norm_backward)
+                             : nullptr;
   *done = kernel != nullptr;
   if (!*done) return HALNORM_OK;
   CudaArguments arguments;
@@ -103,7 +105,9 @@ halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows 
 
 halnorm_status CudaStages::whole_rows_gradients(const OfRows &mean, const OfRows &rstd,
                                                 bool *done) {
-  const Kernel *kernel = find_whole_backward(Part::cuda_norm_gradients);
+  const Kernel *kernel = are_whole_backward()
+                             ? memory_.find_whole(Operation::any_norm, Part::cuda_norm_gradients)
+                             : nullptr;
   *done = kernel != nullptr;
   if (!*done) return HALNORM_OK;
   const int64_t count = ceil_div(grid_.rows.extent, kRowsOfAPart), outers = grid_.outer_count;

@@ -88,7 +88,9 @@ halnorm_status CudaStages::whole_rows(bool *done) {
   const bool aligned = is_aligned(x_, call_.storage) && is_aligned(y_, call_.storage) &&
                        is_aligned(gamma_) && is_aligned(beta_);
   const Kernel *kernel =
-      aligned && !grid_.columns ? memory_.find_whole(call_.operation, Part::cuda_norm) : nullptr;
+      aligned && !grid_.columns
+          ? memory_.find_whole(call_.operation, Part::cuda_norm, Part::cuda_wide_norm)
+          : nullptr;
   *done = kernel != nullptr;
   if (!*done) return HALNORM_OK;
   const int64_t rows = grid_.rows.extent, outers = grid_.outer_count;

@@ -31,8 +31,10 @@ class CudaMemory {
   OfRows take_of_rows(int64_t count, int64_t outers);
 
   halnorm_status launch(Part part, Storage storage, CudaArguments *arguments);
-  // A kernel of whole rows; null where there is none for rows of this length.
+  // A kernel of whole rows; null where there is none for rows of this length. Of those of a row for
+  // a warp and for several, the first that is long enough.
   const Kernel *find_whole(Operation operation, Part part) const;
+  const Kernel *find_whole(Operation operation, Part narrow, Part wide) const;
   halnorm_status launch(const Kernel &kernel, CudaArguments *arguments);
   halnorm_status fill(uint64_t address, int64_t floats, float value);
 
@@ -73,6 +75,8 @@ class CudaMemory {
                         bool to_dense);
   halnorm_status repack_statistic(const Grid &grid, uint64_t tensor, uint64_t dense, bool to_dense);
   halnorm_status load_parameter(bool gamma, uint64_t *address);
+
+  bool is_preferred(const Kernel *kernel) const;
 
   const NormCall &call_;
   const int32_t target_;

@@ -31,7 +31,7 @@ class CudaStages {
   halnorm_status whole_rows_backward(const OfRows &mean, const OfRows &rstd, bool *done);
   // With dgamma and dbeta.
   halnorm_status whole_rows_gradients(const OfRows &mean, const OfRows &rstd, bool *done);
-  const Kernel *find_whole_backward(Part part) const;
+  bool are_whole_backward() const;
   void add_whole_backward(CudaArguments *arguments, const OfRows &mean, const OfRows &rstd) const;
   halnorm_status statistics(OfRows *center, OfRows *low, OfRows *rstd);
   halnorm_status running_statistics(OfRows *mean, OfRows *rstd);

@@ -145,6 +145,68 @@ void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &kno
   for (const Func &func : roles.of_lanes) compute_of_lanes(func, level);
 }
 
+void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipeline pipeline) {
+  const CudaVars &vars = roles.vars;
+  const Halide::RDom &elements = roles.elements;
+  Func output = roles.output, statistics = roles.statistics;
+  output.compute_root();
+  Halide::Stage rows = output.update();
+  // Halide does not see that each lane has elements of its own.
+  rows.allow_race_conditions();
+  rows.reorder(elements.x, elements.y, elements.z, elements.w, vars.row, vars.outer)
+      .gpu_blocks(vars.row, vars.outer)
+      .gpu_threads(elements.w)
+      .gpu_lanes(elements.z)
+      .vectorize(elements.x)
+      .unroll(elements.y);
+  if (statistics.defined()) {
+    statistics.compute_root();
+    statistics.update()
+        .reorder(roles.first.x, vars.row, vars.outer)
+        .gpu_blocks(vars.row, vars.outer)
+        .gpu_threads(roles.first.x);
+    statistics.update().compute_with(rows, vars.row);
+    pipeline.add_custom_lowering_pass(new BlocksAreInBounds);
+  }
+  for (size_t k = 0; k < roles.passes.size(); k++) {
+    const WarpPass &pass = roles.passes[k];
+    LoopLevel of_lane(output, elements.z);
+    if (k < roles.warp_sums.size()) {
+      Func sums = pass.sums;
+      sums.compute_at(output, vars.row).store_in(MemoryType::GPUShared);
+      sums.gpu_threads(vars.part).gpu_lanes(vars.lane);
+      sums.bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
+      sum_in_warp(roles.warp_sums[k], roles.vector, LoopLevel(sums, vars.part), 1);
+      of_lane = LoopLevel(roles.warp_sums[k].pairs, vars.lane);
+    }
+    for (const WarpChunk &chunk : pass.chunks) {
+      Func loaded = chunk.loaded;
+      loaded.compute_at(of_lane).store_in(MemoryType::Register);
+      for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) {
+        loaded.bound_extent(one, 1);
+      }
+      loaded.bound(vars.word, 0, chunk.words).bound(vars.group, 0, roles.groups);
+      loaded.unroll(vars.group);
+      take_vectors(loaded, vars.word, chunk.words, true);
+    }
+    for (Func func : pass.of_lanes) {
+      func.compute_at(of_lane).store_in(MemoryType::Register);
+      for (const Var &one : {vars.lane, vars.row, vars.outer}) func.bound_extent(one, 1);
+    }
+  }
+  Func words = roles.words;
+  words.compute_at(output, elements.y).store_in(MemoryType::Register).unroll(vars.word);
+  for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
+    words.bound_extent(one, 1);
+  }
+  if (roles.affine.loaded.defined()) {
+    Func loaded = roles.affine.loaded;
+    loaded.compute_at(words, vars.group);
+    for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
+    load_words(roles.affine, 1, true);
+  }
+}
+
 void schedule_cuda_norm_gradients(const CudaRoles &roles, Halide::Pipeline pipeline) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements, &added = roles.added;

@@ -20,6 +20,8 @@ void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaK
 // A warp for each aligned row of so many chunks, which stays in its registers from the first sum to
 // the output.
 void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &knobs);
+// A warp for each of so many chunks of an aligned row.
+void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipeline pipeline);
 // A warp for kRowsOfAPart aligned rows, one after the other, each in its registers, as are the sums
 // over them; of the pipeline that it belongs to.
 void schedule_cuda_norm_gradients(const CudaRoles &roles, Halide::Pipeline pipeline);

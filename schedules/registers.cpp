@@ -119,4 +119,19 @@ Stmt SumsInRegisters::visit(const For *loop) {
   return result;
 }
 
+Stmt BlocksAreInBounds::visit(const For *loop) {
+  if (loop->for_type != ForType::GPUBlock) return IRMutator::visit(loop);
+  bounds_.push_back(Halide::Internal::Variable::make(Halide::Int(32), loop->name) + 1 <=
+                    loop->extent);
+  const Stmt result = IRMutator::visit(loop);
+  bounds_.pop_back();
+  return result;
+}
+
+Expr BlocksAreInBounds::visit(const Halide::Internal::LE *op) {
+  const bool known = std::any_of(bounds_.begin(), bounds_.end(),
+                                 [&](const Expr &bound) { return equal(bound, Expr(op)); });
+  return known ? Halide::Internal::const_true() : Expr(op);
+}
+
 }  // namespace halnorm

@@ -26,6 +26,19 @@ class SumsInRegisters : public Halide::Internal::IRMutator {
   std::vector<std::string> buffers_;  // of the output's values
 };
 
+// Where two outputs share the loops of a kernel, each does its part under the condition that the
+// block is one of its own. Halide 21 does not see that the bounds of the loop say so, and LLVM
+// keeps nothing that was loaded under a condition.
+class BlocksAreInBounds : public Halide::Internal::IRMutator {
+ protected:
+  using Halide::Internal::IRMutator::visit;
+  Halide::Internal::Stmt visit(const Halide::Internal::For *loop) override;
+  Halide::Expr visit(const Halide::Internal::LE *op) override;
+
+ private:
+  std::vector<Halide::Expr> bounds_;  // block + 1 <= extent, of the loops around
+};
+
 }  // namespace halnorm
 
 #endif  // HALNORM_SCHEDULES_REGISTERS_H_

@@ -117,7 +117,8 @@ TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
       for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
         const std::string kernel = halnorm_kernel_name(k);
         const char *operation = is_backward(GetParam()) ? "any_norm" : name(GetParam());
-        if (kernel.rfind("halnorm_" + std::string(operation) + "_cuda_norm", 0) != 0 ||
+        const std::string prefix = "halnorm_" + std::string(operation) + "_cuda_";
+        if ((kernel.rfind(prefix + "norm", 0) != 0 && kernel.rfind(prefix + "wide", 0) != 0) ||
             kernel.find("_" + std::string(name(dtype)) + "_") == std::string::npos) {
           continue;
         }
@@ -125,6 +126,30 @@ TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
         const Result preferred = run(problem, options);
         ASSERT_EQ(preferred.error, "") << command(problem, options);
         EXPECT_EQ(preferred.bits, chosen.bits) << command(problem, options);
+      }
+    }
+  }
+}
+
+// Rows of several warps, each of which has a chunk.
+TEST_P(Cuda, WideRowsAreOneKernel) {
+  const Norm norm = norm_of(GetParam());
+  if (norm != Norm::layer && norm != Norm::rms) GTEST_SKIP() << "has no rows";
+  for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16}) {
+    for (const std::vector<int64_t> &shape :
+         {std::vector<int64_t>{3, 4104}, {1, 8192}, {1, 8200}, {1, 16384}}) {
+      for (const bool inplace : {false, true}) {
+        Problem problem = full_problem(GetParam(), dtype, shape);
+        problem.inplace = inplace;
+        EXPECT_EQ(check(problem, on_cuda()).failure, "");
+        const Result result = run(problem, on_cuda());
+        EXPECT_NE(result.kernel.find("_cuda_wide_norm"), std::string::npos)
+            << command(problem, on_cuda()) << " ran " << result.kernel;
+        if (inplace) continue;
+        RunOptions options = on_cuda();
+        options.kernel =
+            "halnorm_any_norm_cuda_row_values_any_" + std::string(name(dtype)) + "__cuda_sm80";
+        EXPECT_EQ(run(problem, options).bits, result.bits) << command(problem, options);
       }
     }
   }

@@ -12,7 +12,8 @@ import checks
 # Of a thread, by what a part holds of each element; else the last. A multiprocessor has 65536 for
 # its warps.
 MOST_REGISTERS = [("cuda_norm_gradients", 255), ("cuda_norm_backward", 255), ("cuda_norm", 192),
-                  ("cuda_row_parameters", 168), ("cuda_row_weighted", 128), ("", 96)]
+                  ("cuda_wide_norm", 255), ("cuda_row_parameters", 168),
+                  ("cuda_row_weighted", 128), ("", 96)]
 # Of 16 bytes.
 WIDE_LOAD = r"ld\.global\.nc\.(v4\.b32|v2\.b64)"
 
@@ -29,6 +30,12 @@ def check_text(kernel, text):
     checks.expect(".local" not in text, name + ": has local memory")
     for inexact in (".ftz", ".approx"):
         checks.expect(inexact not in text, "%s: has an instruction with %s" % (name, inexact))
+    wide = re.match(r"cuda_wide_norm(_backward)?$", kernel.part)
+    if wide:
+        # A lane's of a chunk: of dy and x, or of x; of gamma, or of gamma and beta.
+        of_tensor = 8 if "_f32_" in name else 4
+        loads = 2 * of_tensor + 8 if wide.group(1) else of_tensor + 2 * 8
+        checks.expect(len(re.findall(WIDE_LOAD, text)) == loads, name + ": does not read x once")
     if re.search(r"_norm(_backward|_gradients)?$|_aligned$", kernel.part):
         checks.expect(re.search(WIDE_LOAD, text), "%s: has no %s" % (name, WIDE_LOAD))
         checks.expect(not re.search(r"ld\.global\S*b16", text), name + ": loads of 16 bits")
@@ -51,6 +58,9 @@ def check_code(options, kernel, source):
                             output), "%s: %s" % (what, output))
     registers = int(used.group(1)) if checks.expect(used, what + ": " + output) else 0
     bound = next(most for part, most in MOST_REGISTERS if kernel.part.startswith(part))
+    if kernel.part.startswith("cuda_wide_norm"):
+        # Of a thread of a block that has a warp for each 1024 elements.
+        bound = min(bound, 65536 // (int(re.search(r"_held(\d+)", kernel.symbol).group(1)) // 32))
     checks.expect(registers <= bound, "%s: %d registers, %d allowed" % (what, registers, bound))
     return registers
 
