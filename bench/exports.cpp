@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Linked with a libhalnorm.a, whose functions are hidden, into a shared object: what open_halnorm()
-// finds there.
+// and bench/cuda find there.
 #include "halnorm_api.h"
 
 extern "C" {
@@ -8,4 +8,5 @@ extern "C" {
   __attribute__((visibility("default"))) decltype(&halnorm_##name) halnorm_bench_##name = \
       halnorm_##name;
 HALNORM_BENCH_FUNCTIONS(HALNORM_BENCH_EXPORT)
+HALNORM_BENCH_CUDA_FUNCTIONS(HALNORM_BENCH_EXPORT)
 }

@@ -30,6 +30,16 @@ namespace halnorm_bench {
   F(rms_norm)                      \
   F(rms_norm_backward)
 
+// Those that bench/cuda calls besides, which older builds need not have.
+#define HALNORM_BENCH_CUDA_FUNCTIONS(F) \
+  F(context_prepare)                    \
+  F(context_set_cuda_stream)            \
+  F(context_set_workspace)              \
+  F(cuda_load_seconds)                  \
+  F(kernel_count)                       \
+  F(kernel_name)                        \
+  F(version)
+
 struct HalnormApi {
 #define HALNORM_BENCH_MEMBER(name) decltype(&halnorm_##name) name = nullptr;
   HALNORM_BENCH_FUNCTIONS(HALNORM_BENCH_MEMBER)

@@ -96,6 +96,15 @@ TEST_F(Capture, RefusesWhatItForbids) {
   expect_refusal(blocking, kImplicit, [&] { return launch(function, 1, {&memory}); });
   EXPECT_EQ(read<int>(memory, 1)[0], 5);
 
+  CUevent event = nullptr;
+  ASSERT_EQ(cuEventCreate(&event, CU_EVENT_DEFAULT), CUDA_SUCCESS);
+  begin(other);
+  EXPECT_EQ(cuMemsetD8Async(memory, 0, 4, other), CUDA_ERROR_NOT_SUPPORTED);
+  EXPECT_EQ(cuMemcpyDtoDAsync_v2(memory, memory, 4, other), CUDA_ERROR_NOT_SUPPORTED);
+  EXPECT_EQ(cuEventRecord(event, other), CUDA_ERROR_NOT_SUPPORTED);
+  EXPECT_EQ(end(other), CUDA_SUCCESS);
+  expect_refusal(blocking, kImplicit, [&] { return cuEventRecord(event, nullptr); });
+
   begin(other, CU_STREAM_CAPTURE_MODE_RELAXED);
   EXPECT_EQ(cuMemAlloc_v2(&more, 4), CUDA_SUCCESS);
   EXPECT_EQ(launch(function, 1, {&memory}), CUDA_SUCCESS);

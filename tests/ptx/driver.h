@@ -6,9 +6,11 @@
 
 #include <stdint.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -89,6 +91,12 @@ struct Stream {
   std::vector<RecordedLaunch> recorded;
 };
 
+struct Event {
+  Context *context;
+  bool is_timed;
+  std::optional<std::chrono::steady_clock::time_point> recorded;
+};
+
 struct Graph {
   Context *context;
   std::vector<RecordedLaunch> launches;
@@ -98,11 +106,13 @@ struct Driver {
   std::mutex mutex;
   bool is_initialized = false;
   unsigned long long contexts_made = 0;
+  CUcontext primary_context = nullptr;  // null until it is first retained; it is never released
   std::string last_fault;
   Handles<CUcontext, Context> contexts;
   Handles<CUmodule, LoadedModule> modules;
   Handles<CUfunction, LoadedFunction> functions;
   Handles<CUstream, Stream> streams;
+  Handles<CUevent, Event> events;
   Handles<CUgraph, Graph> graphs;
   Handles<CUgraphExec, Graph> executables;
 };
@@ -141,6 +151,8 @@ CUresult call_in_context(const char *name, const Body &body) {
 CUresult refuse_while_capturing();
 CUresult refuse_legacy_stream(const Context &context);
 bool blocks_legacy_stream(const Stream &stream, const Context &context);
+// What copies, fills and events ask of their stream: no capture records them.
+CUresult refuse_captured_stream(CUstream handle, const Context &context);
 
 // Runs a launch whose function is known to be loaded, and breaks the context if it goes wrong.
 CUresult execute(const Launch &launch, Context *context);

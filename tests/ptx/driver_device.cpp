@@ -22,10 +22,17 @@ const std::map<int, int> kAttributes = {
     {CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, kMostSharedBytes},
     {CU_DEVICE_ATTRIBUTE_WARP_SIZE, kLanes},
     {CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 108},
+    {CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE, 0},
     {CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
     {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 8},
     {CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 0},
 };
+
+CUcontext make_context() {
+  auto made = std::make_unique<Context>();
+  made->id = ++driver().contexts_made;
+  return driver().contexts.add(std::move(made));
+}
 
 }  // namespace
 
@@ -87,10 +94,18 @@ CUresult cuCtxCreate_v2(CUcontext *context, unsigned int flags, CUdevice device)
   return call(__func__, [&] {
     if (context == nullptr || (flags & ~kContextFlags) != 0) return CUDA_ERROR_INVALID_VALUE;
     if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
-    auto made = std::make_unique<Context>();
-    made->id = ++driver().contexts_made;
-    *context = driver().contexts.add(std::move(made));
+    *context = make_context();
     context_stack().push_back(*context);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device) {
+  return call(__func__, [&] {
+    if (context == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    if (device != 0) return CUDA_ERROR_INVALID_DEVICE;
+    if (driver().primary_context == nullptr) driver().primary_context = make_context();
+    *context = driver().primary_context;
     return CUDA_SUCCESS;
   });
 }
@@ -98,11 +113,12 @@ CUresult cuCtxCreate_v2(CUcontext *context, unsigned int flags, CUdevice device)
 CUresult cuCtxDestroy_v2(CUcontext context) {
   return call(__func__, [&] {
     const Context *gone = driver().contexts.find(context);
-    if (gone == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+    if (gone == nullptr || context == driver().primary_context) return CUDA_ERROR_INVALID_CONTEXT;
     const auto is_of_it = [&](const auto &object) { return object.context == gone; };
     driver().functions.remove_if(is_of_it);
     driver().modules.remove_if(is_of_it);
     driver().streams.remove_if(is_of_it);
+    driver().events.remove_if(is_of_it);
     driver().graphs.remove_if(is_of_it);
     driver().executables.remove_if(is_of_it);
     driver().contexts.remove(context);

@@ -9,8 +9,16 @@ using namespace halnorm_ptx;
 
 namespace {
 
-// A copy or a fill of the legacy stream: use(allocation, offset) in the context that the address
-// is of, since all contexts share one space of addresses.
+// In the context that the address is of, since all contexts share one space of addresses.
+Allocation *find_allocation(CUdeviceptr address, size_t bytes) {
+  for (const auto &[handle, context] : driver().contexts) {
+    Allocation *found = context->memory.find(address, bytes);
+    if (found != nullptr) return found;
+  }
+  return nullptr;
+}
+
+// A copy or a fill of the legacy stream: use(allocation, offset).
 template <class Use>
 CUresult access(const char *name, CUdeviceptr address, size_t bytes, const Use &use) {
   return call_in_context(name, [&](Context &current) {
@@ -18,13 +26,10 @@ CUresult access(const char *name, CUdeviceptr address, size_t bytes, const Use &
     if (refused == CUDA_SUCCESS) refused = refuse_while_capturing();
     if (refused != CUDA_SUCCESS) return refused;
     if (bytes == 0) return CUDA_SUCCESS;
-    for (const auto &[handle, context] : driver().contexts) {
-      Allocation *found = context->memory.find(address, bytes);
-      if (found == nullptr) continue;
-      use(found, address - found->begin);
-      return CUDA_SUCCESS;
-    }
-    return CUDA_ERROR_INVALID_VALUE;
+    Allocation *found = find_allocation(address, bytes);
+    if (found == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    use(found, address - found->begin);
+    return CUDA_SUCCESS;
   });
 }
 
@@ -75,6 +80,33 @@ CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t bytes) {
   return access(__func__, to, bytes, [&](Allocation *allocation, size_t offset) {
     memset(allocation->bytes.data() + offset, value, bytes);
     mark_initialized(allocation, offset, bytes);
+  });
+}
+
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t bytes, CUstream stream) {
+  return call_in_context(__func__, [&](Context &current) {
+    const CUresult refused = refuse_captured_stream(stream, current);
+    if (refused != CUDA_SUCCESS || bytes == 0) return refused;
+    Allocation *found = find_allocation(to, bytes);
+    if (found == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    memset(found->bytes.data() + (to - found->begin), value, bytes);
+    mark_initialized(found, to - found->begin, bytes);
+    return CUDA_SUCCESS;
+  });
+}
+
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream) {
+  return call_in_context(__func__, [&](Context &current) {
+    const CUresult refused = refuse_captured_stream(stream, current);
+    if (refused != CUDA_SUCCESS || bytes == 0) return refused;
+    const Allocation *source = find_allocation(from, bytes);
+    Allocation *target = find_allocation(to, bytes);
+    if (source == nullptr || target == nullptr) return CUDA_ERROR_INVALID_VALUE;
+    const size_t begin = from - source->begin, at = to - target->begin;
+    memmove(target->bytes.data() + at, source->bytes.data() + begin, bytes);
+    // What nobody wrote stays so in the copy.
+    memmove(target->states.data() + at, source->states.data() + begin, bytes);
+    return CUDA_SUCCESS;
   });
 }
 

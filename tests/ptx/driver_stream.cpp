@@ -58,6 +58,13 @@ CUresult refuse_legacy_stream(const Context &context) {
   return result;
 }
 
+CUresult refuse_captured_stream(CUstream handle, const Context &context) {
+  Stream *stream = nullptr;
+  if (!find_stream(handle, context, &stream)) return CUDA_ERROR_INVALID_HANDLE;
+  if (stream == nullptr) return refuse_legacy_stream(context);
+  return is_captured(*stream) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+}
+
 bool find_stream(CUstream handle, const Context &context, Stream **stream) {
   *stream = nullptr;
   if (handle == nullptr) return true;

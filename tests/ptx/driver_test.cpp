@@ -188,6 +188,67 @@ TEST_F(DriverCalls, KeepTheBoundsOfMemory) {
   EXPECT_EQ(cuMemFree_v2(memory + 4), CUDA_ERROR_INVALID_VALUE);
 }
 
+TEST_F(DriverCalls, CopyAndFillInTheOrderOfAStream) {
+  const CUdeviceptr from = allocate(std::vector<int>{1, 2, 3, 4}),
+                    to = allocate(std::vector<int>(4));
+  CUstream stream = nullptr;
+  ASSERT_EQ(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+  EXPECT_EQ(cuMemsetD8Async(from + 12, 1, 4, stream), CUDA_SUCCESS);
+  EXPECT_EQ(cuMemcpyDtoDAsync_v2(to, from + 4, 12, stream), CUDA_SUCCESS);
+  EXPECT_EQ(cuStreamSynchronize(stream), CUDA_SUCCESS);
+  EXPECT_EQ(read<int>(to, 4), (std::vector<int>{2, 3, 0x01010101, 0}));
+  EXPECT_EQ(cuMemsetD8Async(from + 12, 1, 5, stream), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(cuMemcpyDtoDAsync_v2(to, from + 4, 13, stream), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(cuMemcpyDtoDAsync_v2(to + 4, from, 16, stream), CUDA_ERROR_INVALID_VALUE);
+  EXPECT_EQ(cuMemsetD8Async(from, 1, 4, no_handle<CUstream>()), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(cuStreamDestroy_v2(stream), CUDA_SUCCESS);
+  // A copy of what nobody wrote is nothing that a kernel may read.
+  CUdeviceptr unwritten = 0, copy = allocate(std::vector<int>(1));
+  ASSERT_EQ(cuMemAlloc_v2(&unwritten, 4), CUDA_SUCCESS);
+  EXPECT_EQ(cuMemcpyDtoDAsync_v2(copy, unwritten, 4, nullptr), CUDA_SUCCESS);
+  EXPECT_EQ(launch(load(kAddOne), 1, {&copy}), CUDA_ERROR_LAUNCH_FAILED);
+}
+
+TEST_F(DriverCalls, TakeTheTimeBetweenEvents) {
+  CUevent begin = nullptr, end = nullptr, untimed = nullptr;
+  EXPECT_EQ(cuEventCreate(&begin, 4), CUDA_ERROR_INVALID_VALUE);
+  ASSERT_EQ(cuEventCreate(&begin, CU_EVENT_DEFAULT), CUDA_SUCCESS);
+  ASSERT_EQ(cuEventCreate(&end, CU_EVENT_BLOCKING_SYNC), CUDA_SUCCESS);
+  ASSERT_EQ(cuEventCreate(&untimed, CU_EVENT_DISABLE_TIMING), CUDA_SUCCESS);
+  float milliseconds = -1;
+  EXPECT_EQ(cuEventRecord(begin, nullptr), CUDA_SUCCESS);
+  EXPECT_EQ(cuEventElapsedTime(&milliseconds, begin, end), CUDA_ERROR_INVALID_HANDLE);
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  EXPECT_EQ(cuEventRecord(end, nullptr), CUDA_SUCCESS);
+  EXPECT_EQ(cuEventRecord(untimed, nullptr), CUDA_SUCCESS);
+  EXPECT_EQ(cuEventSynchronize(end), CUDA_SUCCESS);
+  EXPECT_EQ(cuEventElapsedTime(&milliseconds, begin, untimed), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(cuEventElapsedTime(&milliseconds, begin, end), CUDA_SUCCESS);
+  EXPECT_GE(milliseconds, 2);
+  EXPECT_LT(milliseconds, 10000);
+  EXPECT_EQ(cuEventRecord(end, no_handle<CUstream>()), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(cuEventDestroy_v2(end), CUDA_SUCCESS);
+  EXPECT_EQ(cuEventRecord(end, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(cuEventSynchronize(end), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_EQ(cuEventElapsedTime(&milliseconds, begin, end), CUDA_ERROR_INVALID_HANDLE);
+}
+
+TEST_F(DriverCalls, HaveOnePrimaryContext) {
+  CUcontext first = nullptr, second = nullptr, current = nullptr;
+  EXPECT_EQ(cuDevicePrimaryCtxRetain(&first, 1), CUDA_ERROR_INVALID_DEVICE);
+  ASSERT_EQ(cuDevicePrimaryCtxRetain(&first, 0), CUDA_SUCCESS);
+  ASSERT_EQ(cuDevicePrimaryCtxRetain(&second, 0), CUDA_SUCCESS);
+  EXPECT_EQ(first, second);
+  EXPECT_NE(first, context_);
+  EXPECT_EQ(cuCtxGetCurrent(&current), CUDA_SUCCESS);
+  EXPECT_EQ(current, context_);
+  EXPECT_EQ(cuCtxDestroy_v2(first), CUDA_ERROR_INVALID_CONTEXT);
+  EXPECT_EQ(cuCtxSetCurrent(first), CUDA_SUCCESS);
+  CUdeviceptr memory = 0;
+  EXPECT_EQ(cuMemAlloc_v2(&memory, 4), CUDA_SUCCESS);
+  EXPECT_EQ(cuCtxSetCurrent(context_), CUDA_SUCCESS);
+}
+
 TEST_F(DriverCalls, FailWhereATestAsksForIt) {
   CUdeviceptr memory = 0;
   const long before = halnorm_ptx_calls("cuMemAlloc_v2");
