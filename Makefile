@@ -41,6 +41,7 @@ TUNE ?= $(wildcard build/tune/*.jsonl)
 TARGET ?= x86_avx2
 BUDGET ?=
 TUNE_FLAGS ?=
+BENCH_FLAGS ?=
 tune_is_cross := $(call cross_built,$(TARGET))
 TUNE_BUILD := $(if $(tune_is_cross),$(ARM_BUILD),$(BUILD))
 METRIC ?= $(if $(tune_is_cross),instructions,time)
@@ -72,6 +73,8 @@ help:
 	@echo 'make reproducible            build the library twice from the last commit and compare the bytes'
 	@echo 'make bench [THREADS="n ..."] [CACHE=warm, cold or both] [PROBLEMS=file, name in bench/shapes or list]'
 	@echo '                             compare schedules, other libraries and what moving the same bytes costs'
+	@echo 'make bench TARGET=cuda_sm80 [PROBLEMS=...] [BENCH_FLAGS=...]'
+	@echo '                             the same on a CUDA GPU, in under ten minutes'
 	@echo 'make tune [TARGET=x86_avx2] [BUDGET=45m] [PROBLEMS="file or problem ..."] [METRIC=time, instructions or model]'
 	@echo '          [RUNNER=command] [TUNE_FLAGS=...]'
 	@echo '                             search for schedules and write schedules/TARGET.sched: docs/tuning.md'
@@ -189,6 +192,16 @@ coverage: $(TOOLS) $(COVERAGE_TOOLS)
 reproducible: $(TOOLS)
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(VENV)/bin/python -B tests/reproducible.py --work build/reproducible
 
+ifneq ($(filter cuda_%,$(TARGET)),)
+# A tree of its own, with one target for CPUs, which a library has always.
+CUDA_BENCH_BUILD := build/bench-cuda
+bench: $(TOOLS) $(PYTHON_TOOLS)
+	$(CONFIGURE) -B $(CUDA_BENCH_BUILD) -DHALNORM_EXAMPLES=OFF \
+	  -DHALNORM_TARGETS='$(if $(is_arm_machine),arm_neon,x86_avx2);$(TARGET)'
+	$(CMAKE) --build $(CUDA_BENCH_BUILD) --target halnorm_cuda_bench
+	$(VENV)/bin/python -B bench/cuda/run.py --library=$(CUDA_BENCH_BUILD)/bench/cuda/halnorm.so \
+	  --json=$(CUDA_BENCH_BUILD)/bench.json $(if $(PROBLEMS),--problems='$(PROBLEMS)') $(BENCH_FLAGS)
+else
 bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 	@scripts/require_packages.sh libbenchmark-dev
 	$(CONFIGURE) -DHALNORM_BENCHMARKS=ON
@@ -198,6 +211,7 @@ bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 	  $(BUILD)/bench/halnorm_bench --threads=$$threads --cache=$(CACHE) \
 	    --json=$(BUILD)/bench$(if $(word 2,$(THREADS)),-$$threads).json \
 	    $(if $(PROBLEMS),--problems=$(PROBLEMS)) || exit; done
+endif
 
 # The library is built anew with the rows that were found, and the figures of its gates recorded.
 tune: $(TOOLS)

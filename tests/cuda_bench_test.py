@@ -154,6 +154,25 @@ def test_a_failing_launch_is_a_failure(monkeypatch, capsys, fail_next):
     assert "failed: cuLaunchKernel: CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES" in output
 
 
+def test_a_broken_context_ends_it(monkeypatch, capsys, fail_next, tmp_path):
+    path = tmp_path / "bench.json"
+    monkeypatch.setattr(run, "measure", failing_second(run.measure, fail_next))
+    status, output = main(monkeypatch, capsys, "--rounds", "1", "--problems", " ".join(PROBLEMS[:3]),
+                          "--json", str(path))
+    assert status == 1
+    assert ("nothing more is compared after %s: cuEventRecord: CUDA_ERROR_LAUNCH_FAILED"
+            % PROBLEMS[1]) in output
+    assert [problem.text for _, problem in read_benchmarks([str(path)]).cases] == PROBLEMS[:1]
+
+
+def failing_second(measure, fail_next):
+    def wrapped(problem, *arguments):
+        if problem.text == PROBLEMS[1]:
+            fail_next("cuEventRecord", 719)
+        return measure(problem, *arguments)
+    return wrapped
+
+
 def test_no_device_is_no_failure(monkeypatch, capsys, fail_next):
     fail_next("cuInit", 100)
     status, output = main(monkeypatch, capsys)

@@ -2,7 +2,7 @@
 """What is compared on a problem: halnorm, its schedules, and the limit. The peers are in torch_peers.py
 and gpu_peers.py. Kinds are those of the JSON of halnorm_bench."""
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 from driver import DriverError
 from library import Call, HalnormError, Symbol
@@ -27,9 +27,10 @@ def _check_own(contender, workload, bits):
     """Against the reference, and, bit for bit, against the library's own choice of rows."""
     wrong = workload.check(workload.results(), any_order=False)
     if not wrong and bits is not None:
+        own = workload.bits()
         wrong = next(("wrong: %s has other bits than that of the tuned rows" % name
                       for name, of_tuned in bits.items()
-                      if not workload.arrays.same(workload.bits()[name], of_tuned)), "")
+                      if not workload.arrays.same(own[name], of_tuned)), "")
     contender.trouble = wrong
 
 
@@ -87,7 +88,7 @@ def append_halnorm(contenders, library, device, workload):
             return
 
 
-def limit(device, workload) -> Contender:
+def limit(device, workload):
     """A copy on the device that reads and writes as many bytes as the problem has to."""
     size = workload.problem.traffic // 2
     source, target = device.allocate(size), device.allocate(size)
@@ -96,7 +97,7 @@ def limit(device, workload) -> Contender:
                      run=lambda: target.copy_from(source))
 
 
-def check_peer(contender: Contender, workload: Any) -> None:
+def check_peer(contender, workload):
     """Runs it for the first time, which may compile it."""
     try:
         workload.forget_results()

@@ -57,6 +57,11 @@ class Peers:
             version, absent = _version(module)
             self.versions[name] = absent or version
 
+    def release(self):
+        """What PyTorch keeps of the memory of the problems before."""
+        if self.torch is not None:
+            self.torch.cuda.empty_cache()
+
     @property
     def arrays(self):
         """What the reference computes with."""

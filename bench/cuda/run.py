@@ -8,7 +8,7 @@ import sys
 import time
 
 from contenders import append_halnorm, limit
-from driver import Device, NoDevice
+from driver import Device, DriverError, NoDevice
 from library import TARGET, Library
 from output import summary, table, write_json
 from peers import Peers
@@ -51,12 +51,8 @@ def load(library, device):
     return library.cuda_load_seconds() - before
 
 
-def heading(context):
-    lines = ["%s: %s" % (name, value) for name, value in context.items()]
-    return "\n".join(lines)
-
-
 def measure(problem, device, library, peers, timer, options):
+    peers.release()
     workload = Workload(problem, device, peers.arrays)
     contenders = []
     append_halnorm(contenders, library, device, workload)
@@ -84,17 +80,22 @@ def main():
                "halnorm": library.version().decode(),
                "seconds to load all kernels": "%.3f" % loaded,
                "reference in float64": peers.arrays.name, **peers.versions}
-    print(heading(context), flush=True)
-    cases, longest = [], 0.0
+    print("\n".join("%s: %s" % item for item in context.items()), flush=True)
+    cases, longest, trouble = [], 0.0, ""
     for problem in options.problems:
         at = time.monotonic()
         if at - begin + longest > options.seconds:
             break
-        contenders = measure(problem, device, library, peers, timer, options)
+        try:
+            contenders = measure(problem, device, library, peers, timer, options)
+        except DriverError as error:
+            # A kernel of whichever contender may have broken the context for all.
+            trouble = "nothing more is compared after %s: %s" % (problem.text, error)
+            break
         cases.append((problem, contenders))
         print("\n" + table(problem, contenders, not options.check), flush=True)
         longest = max(longest, time.monotonic() - at)
-    left_out = options.problems[len(cases):]
+    left_out = options.problems[len(cases):] if not trouble else []
     if not options.check:
         print("\n" + summary(cases))
     if left_out:
@@ -105,7 +106,9 @@ def main():
     failed = sum(c.is_own and bool(c.trouble) for _, contenders in cases for c in contenders)
     if failed:
         print("\nhalnorm was wrong or failed %d times" % failed)
-    return 1 if failed else 0
+    if trouble:
+        print("\n" + trouble)
+    return 1 if failed or trouble else 0
 
 
 if __name__ == "__main__":
