@@ -32,16 +32,16 @@ _NUMBERS = {"axis": c_int32, "groups": c_int32, "eps": c_double, "momentum": c_d
             "flags": c_uint32}
 
 
-class Device(ctypes.Structure):
+class DeviceStruct(ctypes.Structure):
     _fields_ = [("device_type", c_int32), ("device_id", c_int32)]
 
 
-class Dtype(ctypes.Structure):
+class DtypeStruct(ctypes.Structure):
     _fields_ = [("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16)]
 
 
 class HalnormTensor(ctypes.Structure):
-    _fields_ = [("data", c_void_p), ("device", Device), ("ndim", c_int32), ("dtype", Dtype),
+    _fields_ = [("data", c_void_p), ("device", DeviceStruct), ("ndim", c_int32), ("dtype", DtypeStruct),
                 ("shape", POINTER(ctypes.c_int64)), ("strides", POINTER(ctypes.c_int64)),
                 ("byte_offset", ctypes.c_uint64)]
 
@@ -49,11 +49,11 @@ class HalnormTensor(ctypes.Structure):
 _PROTOTYPES = {
     "context_create": (c_int, [POINTER(c_void_p)]),
     "context_destroy": (None, [c_void_p]),
-    "context_prepare": (c_int, [c_void_p, Device]),
+    "context_prepare": (c_int, [c_void_p, DeviceStruct]),
     "context_set_cuda_stream": (c_int, [c_void_p, c_void_p]),
     "context_set_kernel": (c_int, [c_void_p, c_char_p]),
     "context_set_target": (c_int, [c_void_p, c_char_p]),
-    "context_set_workspace": (c_int, [c_void_p, Device, c_void_p, c_size_t]),
+    "context_set_workspace": (c_int, [c_void_p, DeviceStruct, c_void_p, c_size_t]),
     "cuda_load_seconds": (c_double, []),
     "kernel_count": (c_int32, []),
     "kernel_name": (c_char_p, [c_int32]),
@@ -81,7 +81,7 @@ class Library:
 
     @property
     def device_struct(self):
-        return Device(_CUDA, self._device.ordinal)
+        return DeviceStruct(_CUDA, self._device.ordinal)
 
     def check(self, status):
         if status != 0:
@@ -96,7 +96,7 @@ class Library:
         code, bits = _DTYPES[tensor.dtype]
         extents = ctypes.c_int64 * len(tensor.shape)
         return HalnormTensor(tensor.memory.address, self.device_struct, len(tensor.shape),
-                             Dtype(code, bits, 1), extents(*tensor.shape),
+                             DtypeStruct(code, bits, 1), extents(*tensor.shape),
                              extents(*tensor.strides), 0)
 
 

@@ -2,7 +2,6 @@
 """Times halnorm on a CUDA device: its schedules, a copy of the same bytes, PyTorch, Triton, and what
 there is of Liger-Kernel, quack and FlashInfer. bench/README.md describes it."""
 import argparse
-import math
 import re
 import sys
 import time
