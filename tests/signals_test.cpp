@@ -119,9 +119,9 @@ class Alarms {
   static void set(const itimerval &times) { EXPECT_EQ(setitimer(ITIMER_REAL, &times, nullptr), 0); }
 };
 
-// Among them are some that find the caller waiting for the threads of the pool.
+// More threads than there are processors, so that the caller often waits for those of the pool.
 TEST(Signals, InTheMiddleOfCallsDoNoHarm) {
-  const ScopedContext context(4);
+  const ScopedContext context(16);
   Tensors tensors(must_parse("layer_norm_backward:f32:16x100000:gamma,dgamma,dbeta"),
                   Placement::end_flush);
   tensors.fill(Data(), 1);
@@ -129,7 +129,7 @@ TEST(Signals, InTheMiddleOfCallsDoNoHarm) {
   const std::vector<uint32_t> expected = bits_of(&tensors);
   const Handler handler(SIGALRM);
   const Alarms alarms;
-  for (int in_calls = 0; in_calls < 200;) {
+  for (int in_calls = 0; in_calls < 1000;) {
     tensors.restore();
     const int before = handled;
     ASSERT_EQ(tensors.call(context), HALNORM_OK) << halnorm_last_error();
