@@ -145,7 +145,7 @@ Values values_of(const Func &func, const vector<Expr> &at) {
   return values;
 }
 
-Window window_of(const Func &values, const Expr &n, const Vars &vars) {
+Window window_of(const Func &values, const Expr &n, const Vars &vars, bool blank) {
   Window window;
   window.values = Func("window");
   // A row that is known to be shorter has no elements for the first lanes.
@@ -158,12 +158,23 @@ Window window_of(const Func &values, const Expr &n, const Vars &vars) {
   vector<Expr> nothing;
   for (const Expr &value : last) nothing.push_back(Halide::undef(value.type()));
   window.values(vars.w, vars.row) = Tuple(nothing);
+  if (blank) {
+    window.blank = RDom(0, kLanes, "blank");
+    window.blank.where(n < kLanes);
+    vector<Expr> zeros;
+    for (const Expr &value : last) zeros.push_back(Halide::Internal::make_zero(value.type()));
+    window.values(window.blank, vars.row) = Tuple(zeros);
+  }
   window.values(w, vars.row) = Tuple(last);
   return window;
 }
 
-Summation::Summation(Tree tree, const Func &values, const Expr &n, const Vars &vars)
-    : tree_(tree), values_(values), window_(window_of(values, n, vars)), n_(n), vars_(vars) {}
+Summation::Summation(Tree tree, const Func &values, const Expr &n, const Vars &vars, bool blank)
+    : tree_(tree),
+      values_(values),
+      window_(window_of(values, n, vars, blank)),
+      n_(n),
+      vars_(vars) {}
 
 Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Expr> &at) const {
   const Expr lane = vars_.lane, row = vars_.row;

@@ -75,14 +75,19 @@ Values values_of(const Halide::Func &func, const std::vector<Halide::Expr> &at);
 // written through it, so that neither needs a mask; where there are none, it is not filled in.
 struct Window {
   Halide::Func values;  // (w, row)
+  Halide::RDom blank;   // (lane), of rows shorter than the window; undefined if not wanted
   Halide::RDom lanes;   // (lane, 0)
 };
-Window window_of(const Halide::Func &values, const Halide::Expr &n, const Vars &vars);
+// Sums do not use the lanes before a row that is shorter, but they compute with them: `blank` wants
+// zeros there, where else is what memory held, and a subnormal number costs a hundred cycles.
+Window window_of(const Halide::Func &values, const Halide::Expr &n, const Vars &vars,
+                 bool blank = false);
 
 // Sums over dense rows of n elements, read as values(i, row), by one of the trees.
 class Summation {
  public:
-  Summation(Tree tree, const Halide::Func &values, const Halide::Expr &n, const Vars &vars);
+  Summation(Tree tree, const Halide::Func &values, const Halide::Expr &n, const Vars &vars,
+            bool blank = false);
   Sum sum(const std::string &name, const Terms &terms) const;
   // many_chunks in two steps: the partial sums, and what adds them up. In memory, they are all
   // there before the first is added.

@@ -107,7 +107,10 @@ class RowTotals : public SumsGenerator<RowTotals> {
   }
 
   void generate() {
-    const Summation summation(Tree::one_chunk, values(false), length(x().dim(0).extent()), vars_);
+    // With vectors of 16 the window lies in memory of its own.
+    const bool blank = get_target().natural_vector_size<float>() >= kLanes / 2;
+    const Summation summation(Tree::one_chunk, values(false), length(x().dim(0).extent()), vars_,
+                              blank);
     const Sum sum = summation.sum("sum", [&](const Values &v) { return terms(v); });
     vector<Expr> totals;
     for (const Expr &total : values_of(sum.total, {vars_.row})) {

@@ -44,11 +44,14 @@ void load_window(const Roles &roles, const Knobs &knobs, int vector) {
   Func window = roles.window.values;
   const RVar lane = roles.window.lanes.x;
   window.store_in(MemoryType::Stack).bound(roles.vars.w, 0, kLanes);
+  const bool has_blank = roles.window.blank.defined();
+  if (has_blank) window.update(0).vectorize(roles.window.blank.x, vector);
+  const int load = has_blank ? 1 : 0;
   for (const Expr &known : {roles.n == knobs.exact, roles.n >= kLanes}) {
-    window.update().specialize(known).vectorize(lane, vector).unroll(lane);
+    window.update(load).specialize(known).vectorize(lane, vector).unroll(lane);
   }
   // LLVM would make a loop over single elements a call of memcpy.
-  window.update().unroll(lane, 4, TailStrategy::GuardWithIf);
+  window.update(load).unroll(lane, 4, TailStrategy::GuardWithIf);
 }
 
 // Lane sums of a few rows (or of one chunk) at a time, in registers through a whole sweep.
