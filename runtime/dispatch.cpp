@@ -119,7 +119,7 @@ const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operat
 
 bool prefers(const NormCall &call, Part part) {
   const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
-  return preferred != nullptr && preferred->part == part;
+  return preferred != nullptr && preferred->operation == call.operation && preferred->part == part;
 }
 
 bool prefers_stages(const NormCall &call) {

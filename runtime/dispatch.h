@@ -56,7 +56,7 @@ struct Kernel {
 const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operation, Part part,
                           Storage storage);
 
-// True if the context prefers a kernel of this part.
+// True if the context prefers a kernel of this part of the call's operation.
 bool prefers(const NormCall &call, Part part);
 
 // True if the context prefers a kernel that works in stages.

@@ -80,5 +80,18 @@ TEST(RowsAhead, GiveTheSameBitsWhereverABlockEnds) {
   EXPECT_GT(kernels, 0);
 }
 
+TEST(RowsAhead, AreNoneOfAnotherOperation) {
+  const Problem problem = full_problem(Operation::rms_norm_forward, Dtype::f32, {5, 64});
+  const Result chosen = run(problem, RunOptions());
+  for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
+    RunOptions options;
+    options.kernel = halnorm_kernel_name(k);
+    if (options.kernel.find("_row_ahead_") == std::string::npos) continue;
+    const Result preferred = run(problem, options);
+    EXPECT_EQ(preferred.error, "") << options.kernel;
+    EXPECT_EQ(preferred.bits, chosen.bits) << options.kernel;
+  }
+}
+
 }  // namespace
 }  // namespace halnorm_test
