@@ -46,6 +46,7 @@ class ApplyGenerator : public CpuGenerator<T> {
   Expr parameter_at(const Expr &i) const { return gamma_along_rows ? i : Expr(this->vars_.row); }
 
   void schedule_last_pass() {
+    this->roles_.pipeline = this->get_pipeline();
     if (columns) {
       schedule_column_apply(&this->roles_, this->knobs, this->get_target());
     } else {

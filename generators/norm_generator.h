@@ -127,6 +127,7 @@ class NormGenerator : public CpuGenerator<T> {
     std::vector<Halide::OutputImageParam> outputs = Halide::Func(statistics).output_buffers();
     outputs[0].dim(0).set_bounds(0, rows);
     for (Halide::OutputImageParam &output : outputs) output.dim(0).set_stride(1);
+    this->roles_.pipeline = this->get_pipeline();
     this->roles_.vars = this->vars_;
     this->roles_.inputs = {static_cast<Halide::ImageParam>(*x)};
     this->roles_.statistics = statistics;

@@ -24,6 +24,7 @@ struct Steps {
 };
 
 struct Roles {
+  Halide::Pipeline pipeline;  // of all outputs
   Vars vars;
   std::vector<Halide::ImageParam> inputs;  // tensors, as stored
   Window window;                           // of dense rows

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cpu.h"
+#include "prefetch.h"
 
 namespace halnorm {
 
@@ -96,9 +97,12 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   if (!n || (*n > kLanes && *n % kLanes != 0)) {
     groups.partition(pass.groups.y, Halide::Partition::Always);
   }
-  for (const Halide::ImageParam &input : roles->inputs) {
-    if (knobs.prefetch == 0) break;
-    groups.prefetch(input, step, row, rows / last_rows, Halide::PrefetchBoundStrategy::NonFaulting);
+  if (knobs.prefetch != 0) {
+    for (const Halide::ImageParam &input : roles->inputs) {
+      groups.prefetch(input, step, row, rows / last_rows,
+                      Halide::PrefetchBoundStrategy::NonFaulting);
+    }
+    roles->pipeline.add_custom_lowering_pass(new PrefetchIntoCaches);
   }
   unroll_known_groups(groups, pass.groups.y, *roles, knobs);
   output.update(1).vectorize(pass.few, f32_lanes(target), TailStrategy::GuardWithIf);

@@ -12,7 +12,7 @@ Sums over dense rows (the parts row, row_ahead, long_row, row_totals_* and row_c
   vector to a fixed place on the stack, as it would for a sum that is not in a register;
 - with the registers of NEON no hot loop, last passes included, loads what it could keep in one;
 - none adds scalars up from step to step;
-- a kernel with the knob prefetch prefetches;
+- a kernel with the knob prefetch prefetches, into all caches;
 - totals alone take no vector apart element by element, as LLVM does with halves of 16 lanes;
 - the last pass of row, row_ahead and long_row is in vectors of that width too, its tails included;
 - scalar arithmetic is found only where it is meant: in the folds and the statistics of a call of
@@ -115,6 +115,10 @@ TAKES_APART = re.compile(r"v?pextr[dq]$|v?insertps$")
 WHOLE_NORMS = ("row", "row_ahead", "long_row")
 
 
+def text_of(instruction):
+    return "%s %s" % (instruction.mnemonic, instruction.operands)
+
+
 def sums_at_once(kernel):
     """How many sums the pass with the most of them adds up."""
     if kernel.part in WHOLE_NORMS:  # Of d^2, and of d to correct it; of the next rows.
@@ -175,13 +179,17 @@ def check_dense_sums(kernel, width, function):
     wanted = sums_at_once(kernel) * vectors
     checks.expect(most_sums >= wanted, "%s: no loop has its %d accumulators in %s: the most is %d"
                   % (kernel.symbol, wanted, width.register, most_sums))
-    # Halide drops a prefetch whose area it takes for empty, with a warning that no build shows.
+    # Halide drops a prefetch whose area it takes for empty, with a warning that no build shows. Its
+    # own asks for no place beyond the first cache, or says on ARM that the line is not used again.
     if knob(kernel, "prefetch", 0):
-        checks.expect(any(disassembly.PREFETCH.match(one.mnemonic)
-                          for one in function.instructions),
-                      kernel.symbol + ": has the knob prefetch and no prefetch instruction")
+        fetched = [text_of(one) for one in function.instructions
+                   if disassembly.PREFETCH.match(one.mnemonic)]
+        checks.expect(fetched, kernel.symbol + ": has the knob prefetch and no such instruction")
+        checks.expect(not any("nta" in text or "strm" in text for text in fetched),
+                      "%s does not fetch into all caches: %s" % (kernel.symbol, fetched[:1]))
     if kernel.part.startswith("row_totals_") and width.lanes > 4:
-        apart = [one.text for one in function.instructions if TAKES_APART.match(one.mnemonic)]
+        apart = [text_of(one) for one in function.instructions
+                 if TAKES_APART.match(one.mnemonic)]
         checks.expect(not apart, "%s takes vectors apart: %s" % (kernel.symbol, ", ".join(apart[:3])))
     if whole_norm:
         checks.expect(last_passes, "%s: no loop of the last pass is %s code"
