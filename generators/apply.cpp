@@ -27,7 +27,6 @@ class ApplyGenerator : public CpuGenerator<T> {
   void define(Output *output, const vector<Expr> &values_of_element,
               const std::function<Expr(const Values &values, const Expr &i)> &result) {
     const Halide::Var i = this->vars_.i, row = this->vars_.row;
-    this->roles_.vars = this->vars_;
     if (columns) {
       (*output)(row, i) = this->narrowed(result(values_of_element, i));
       this->roles_.output = *output;
@@ -46,11 +45,10 @@ class ApplyGenerator : public CpuGenerator<T> {
   Expr parameter_at(const Expr &i) const { return gamma_along_rows ? i : Expr(this->vars_.row); }
 
   void schedule_last_pass() {
-    this->roles_.pipeline = this->get_pipeline();
     if (columns) {
-      schedule_column_apply(&this->roles_, this->knobs, this->get_target());
+      schedule_column_apply(this->roles(), this->knobs, this->get_target());
     } else {
-      schedule_row_apply(&this->roles_, this->knobs, this->get_target());
+      schedule_row_apply(this->roles(), this->knobs, this->get_target());
     }
   }
 };

@@ -43,7 +43,6 @@ class BackwardParameters : public CpuGenerator<BackwardParameters> {
       const auto terms = gradient_terms(g, (value - mean(row)) * rstd(row));
       sums(i) = Tuple(value_of(sums, 0, {i}) + terms[0], value_of(sums, 1, {i}) + terms[1]);
     }
-    roles_.vars = vars_;
     roles_.output = dx;
     roles_.gradients = sums;
   }
@@ -55,7 +54,7 @@ class BackwardParameters : public CpuGenerator<BackwardParameters> {
     dx.dim(0).set_extent(n);
     make_outputs_dense(sums)[0].dim(0).set_extent(n);
     for (auto *vector : {&mean, &rstd, &mean_g, &slope, &gamma}) make_dense(vector);
-    schedule_row_backward_parameters(&roles_, knobs, get_target());
+    schedule_row_backward_parameters(roles(), knobs, get_target());
   }
 };
 

@@ -31,6 +31,14 @@ class CpuGenerator : public StorageGenerator<T> {
     return n > 0 ? Halide::Expr(static_cast<int>(n)) : extent;
   }
 
+  // What the knob of this name says, which is for the elements of one dtype.
+  bool pairs() const {
+    if (knobs.pairs != 0 && this->storage != Storage::bf16) {
+      throw Halide::CompileError("pairs=1 is for bf16");
+    }
+    return knobs.pairs != 0;
+  }
+
   // Writes dense rows: element i becomes result(values(i, row), i). Groups of kLanes elements in
   // order; what is no whole group is written as the last kLanes elements of the row, whose values
   // the window still has where the output has overwritten an input.
@@ -57,6 +65,14 @@ class CpuGenerator : public StorageGenerator<T> {
     roles_.window = window;
     roles_.output = *output;
     roles_.n = n;
+  }
+
+  // What every schedule is told.
+  Roles *roles() {
+    roles_.pipeline = this->get_pipeline();
+    roles_.vars = vars_;
+    roles_.pairs = pairs();
+    return &roles_;
   }
 
   Vars vars_;
@@ -96,7 +112,7 @@ class NormGenerator : public CpuGenerator<T> {
     values.insert(values.end(), beside.begin(), beside.end());
     value(i, row) = Halide::Tuple(values);
     n_ = this->length(x.dim(0).extent());
-    summation_ = std::make_unique<Summation>(tree, value, n_, this->vars_);
+    summation_ = std::make_unique<Summation>(tree, value, n_, this->vars_, false, this->pairs());
     return value;
   }
   Sum sum(const std::string &name, const Terms &terms) {
@@ -127,12 +143,10 @@ class NormGenerator : public CpuGenerator<T> {
     std::vector<Halide::OutputImageParam> outputs = Halide::Func(statistics).output_buffers();
     outputs[0].dim(0).set_bounds(0, rows);
     for (Halide::OutputImageParam &output : outputs) output.dim(0).set_stride(1);
-    this->roles_.pipeline = this->get_pipeline();
-    this->roles_.vars = this->vars_;
     this->roles_.inputs = {static_cast<Halide::ImageParam>(*x)};
     this->roles_.statistics = statistics;
     this->roles_.row_count = rows;
-    schedule_norm_cpu(tree, &this->roles_, this->knobs, this->get_target());
+    schedule_norm_cpu(tree, this->roles(), this->knobs, this->get_target());
   }
   template <typename Parameter>
   void one_per_element(Parameter *parameter) {

@@ -52,7 +52,11 @@ Expr narrow_to_f16_in_integers(const Expr &value) {
 // The result of an f32 operation is never a signaling NaN, so that a NaN may simply be cut short.
 Expr narrow_to_bf16(const Expr &value, const Target &target) {
   const Expr bits = reinterpret<uint32_t>(value);
-  const Expr half = 0x7fff + ((bits >> 16) & 1);
+  // Where comparisons make masks, one operation less.
+  const Expr half =
+      target.has_feature(Target::AVX512_Skylake)
+          ? select((bits & 0x10000) != 0, cast<uint32_t>(0x8000), cast<uint32_t>(0x7fff))
+          : 0x7fff + ((bits >> 16) & 1);
   // is_nan() is quicker; compilers for CUDA may take it to be false.
   const Expr is_a_nan =
       target.has_feature(Target::CUDA) ? (bits & 0x7fffffff) > 0x7f800000 : is_nan(value);
@@ -72,7 +76,7 @@ Tuple map_values(const Func &func, const vector<vector<Expr>> &places,
 
 // Width 16, 8, 4, 2, 1: lane l takes lane l + width.
 void fold_lanes(Sum *sum, const string &name, const Vars &vars) {
-  Func wider = sum->ordered.defined() ? sum->ordered : sum->partial;
+  Func wider = sum->ordered.defined() ? sum->ordered : sum->by_lanes();
   for (int width = kLanes / 2; width >= 1; width /= 2) {
     Func fold(name + "_fold" + std::to_string(width));
     fold(vars.lane, vars.row) =
@@ -169,15 +173,18 @@ Window window_of(const Func &values, const Expr &n, const Vars &vars, bool blank
   return window;
 }
 
-Summation::Summation(Tree tree, const Func &values, const Expr &n, const Vars &vars, bool blank)
+Summation::Summation(Tree tree, const Func &values, const Expr &n, const Vars &vars, bool blank,
+                     bool pairs)
     : tree_(tree),
       values_(values),
       window_(window_of(values, n, vars, blank)),
       n_(n),
-      vars_(vars) {}
+      vars_(vars),
+      pairs_(pairs) {}
 
 Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Expr> &at) const {
-  const Expr lane = vars_.lane, row = vars_.row;
+  const Expr place = vars_.lane, row = vars_.row;
+  const Expr lane = pairs_ ? place % (kLanes / 2) * 2 + place / (kLanes / 2) : place;
   const bool chunked = at.size() == 3;
   const Expr groups_in_row = n_ / kLanes, left = n_ % kLanes;
 
@@ -202,6 +209,12 @@ Sum Summation::lane_sums(const string &name, const Terms &terms, const vector<Ex
   sum.partial(at) = Tuple(vector<Expr>(whole.size(), 0.0f));
   sum.partial(at) = accumulate(sum.partial, at, whole);
   sum.partial(at) = accumulate(sum.partial, at, rest);
+  if (pairs_) {
+    vector<Expr> of_lane = at;
+    of_lane[0] = place / 2 + place % 2 * (kLanes / 2);
+    sum.lanes = Func(name + "_by_lanes");
+    sum.lanes(at) = Tuple(values_of(sum.partial, of_lane));
+  }
   return sum;
 }
 
@@ -225,7 +238,7 @@ void Summation::add_chunks(Sum *sum, const string &name, const Expr &chunk_count
                            bool from_memory) {
   const vector<Expr> at = {vars.lane, vars.row};
   const auto lanes_of = [&](const Expr &chunk) {
-    return to_f64(sum->partial, {vars.lane, chunk, vars.row});
+    return to_f64(sum->by_lanes(), {vars.lane, chunk, vars.row});
   };
   // No partial sum is -0, so that to begin with the first is to begin with 0.
   const int first = from_memory ? 1 : 0;

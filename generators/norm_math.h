@@ -48,12 +48,15 @@ struct Vars {
 
 // Sums taken in one pass over a row, as the Funcs that a schedule places.
 struct Sum {
-  Halide::Func partial;  // in f32: (lane, row), (lane, part, row) by chunks
+  Halide::Func partial;  // in f32: (place of a lane, row), (place, part, row) by chunks
+  Halide::Func lanes;    // the same by lanes, where they have other places; else undefined
   Halide::RDom within;   // the steps of a partial sum
   Halide::Func ordered;  // the chunks added up, in f64: (lane, row); undefined in one_chunk
   Halide::RDom parts;
   std::vector<Halide::Func> folds;  // (lane, row), of width 16, 8, 4, 2, 1
   Halide::Func total;               // (row)
+
+  const Halide::Func &by_lanes() const { return lanes.defined() ? lanes : partial; }
 };
 
 // What is known of an element (x; dy and x; ...), and what is summed of it.
@@ -86,8 +89,10 @@ Window window_of(const Halide::Func &values, const Halide::Expr &n, const Vars &
 // Sums over dense rows of n elements, read as values(i, row), by one of the trees.
 class Summation {
  public:
+  // `pairs` keeps the lanes of even numbers apart from those of odd ones, as they come from words
+  // of two elements.
   Summation(Tree tree, const Halide::Func &values, const Halide::Expr &n, const Vars &vars,
-            bool blank = false);
+            bool blank = false, bool pairs = false);
   Sum sum(const std::string &name, const Terms &terms) const;
   // many_chunks in two steps: the partial sums, and what adds them up. In memory, they are all
   // there before the first is added.
@@ -107,6 +112,7 @@ class Summation {
   Window window_;
   Halide::Expr n_;
   Vars vars_;
+  bool pairs_;
 };
 
 // The variance of n elements from the sums of d^2 and d, d = x - center, and what center lacks to

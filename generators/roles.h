@@ -36,6 +36,7 @@ struct Roles {
   Halide::Func gradients;                  // an output: (element), sums over rows
   Steps steps;                             // of column sums: elements; of gradients: rows
   Halide::Expr row_count, n;
+  bool pairs = false;  // elements come from words of two
 };
 
 }  // namespace halnorm

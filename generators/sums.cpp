@@ -110,14 +110,13 @@ class RowTotals : public SumsGenerator<RowTotals> {
     // With vectors of 16 the window lies in memory of its own.
     const bool blank = get_target().natural_vector_size<float>() >= kLanes / 2;
     const Summation summation(Tree::one_chunk, values(false), length(x().dim(0).extent()), vars_,
-                              blank);
+                              blank, pairs());
     const Sum sum = summation.sum("sum", [&](const Values &v) { return terms(v); });
     vector<Expr> totals;
     for (const Expr &total : values_of(sum.total, {vars_.row})) {
       totals.push_back(cast(total_type(), total));
     }
     (*totals_)(vars_.row) = Tuple(totals);
-    roles_.vars = vars_;
     roles_.window = summation.window();
     roles_.n = length(x().dim(0).extent());
     roles_.sums = {sum};
@@ -127,7 +126,7 @@ class RowTotals : public SumsGenerator<RowTotals> {
   void schedule() {
     constrain_inputs();
     roles_.row_count = make_outputs_dense(*totals_)[0].dim(0).extent();
-    schedule_row_totals(&roles_, knobs, get_target());
+    schedule_row_totals(roles(), knobs, get_target());
   }
 
  private:
@@ -147,11 +146,11 @@ class RowChunks : public SumsGenerator<RowChunks> {
   }
 
   void generate() {
-    const Summation summation(Tree::many_chunks, values(false), length(x().dim(0).extent()), vars_);
+    const Summation summation(Tree::many_chunks, values(false), length(x().dim(0).extent()), vars_,
+                              false, pairs());
     const Sum sum = summation.chunk_sums("sum", [&](const Values &v) { return terms(v); });
     (*chunks_)(vars_.lane, vars_.part, vars_.row) =
-        Tuple(values_of(sum.partial, {vars_.lane, vars_.part, vars_.row}));
-    roles_.vars = vars_;
+        Tuple(values_of(sum.by_lanes(), {vars_.lane, vars_.part, vars_.row}));
     roles_.window = summation.window();
     roles_.n = length(x().dim(0).extent());
     roles_.sums = {sum};
@@ -163,7 +162,7 @@ class RowChunks : public SumsGenerator<RowChunks> {
     vector<Halide::OutputImageParam> outputs = make_outputs_dense(*chunks_);
     outputs[0].dim(0).set_extent(kLanes);
     for (Halide::OutputImageParam &output : outputs) output.dim(1).set_stride(kLanes);
-    schedule_row_chunks(&roles_, knobs, get_target());
+    schedule_row_chunks(roles(), knobs, get_target());
   }
 
  private:
@@ -182,7 +181,6 @@ class RowFold : public CpuGenerator<RowFold> {
     sum.partial(vars_.lane, vars_.part, vars_.row) = chunks(vars_.lane, vars_.part, vars_.row);
     Summation::add_chunks(&sum, "sum", chunks.dim(1).extent(), vars_, true);
     totals(vars_.row) = sum.total(vars_.row);
-    roles_.vars = vars_;
     roles_.sums = {sum};
     roles_.statistics = totals;
   }
@@ -192,7 +190,7 @@ class RowFold : public CpuGenerator<RowFold> {
     chunks.dim(0).set_extent(kLanes);
     chunks.dim(1).set_stride(kLanes);
     make_dense(&totals);
-    schedule_row_fold(&roles_, get_target());
+    schedule_row_fold(roles(), get_target());
   }
 };
 
@@ -223,14 +221,13 @@ class ColumnSums : public SumsGenerator<ColumnSums> {
     (*sums_)(vars_.row) = Tuple(vector<Expr>(types(Float(32)).size(), Halide::undef<float>()));
     (*sums_)(vars_.row) = add(order.steps.y * step + order.steps.x);
     (*sums_)(vars_.row) = add(n - n % step + order.rest);
-    roles_.vars = vars_;
     roles_.output = *sums_;
   }
 
   void schedule() {
     constrain_inputs();
     roles_.row_count = make_outputs_dense(*sums_)[0].dim(0).extent();
-    schedule_column_sums(&roles_, knobs, get_target());
+    schedule_column_sums(roles(), knobs, get_target());
   }
 
  private:

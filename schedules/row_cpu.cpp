@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cpu.h"
+#include "pairs.h"
 #include "prefetch.h"
 
 namespace halnorm {
@@ -33,6 +34,10 @@ void unroll_known_groups(Halide::Stage loop, const RVar &groups, const Roles &ro
   if (knobs.exact / kLanes <= kMostGroupsInARow) of_known_rows.unroll(groups);
 }
 
+void take_pairs_in_words(Roles *roles) {
+  if (roles->pairs) roles->pipeline.add_custom_lowering_pass(new PairsInWords);
+}
+
 // Fails with a message that names the knobs unless one value is a multiple of another.
 void require_multiple(const std::string &name, int value, int divisor, const std::string &knob) {
   if (value % divisor == 0) return;
@@ -56,7 +61,9 @@ void load_window(const Roles &roles, const Knobs &knobs, int vector) {
 }
 
 // Lane sums of a few rows (or of one chunk) at a time, in registers through a whole sweep.
-void lanes_in_registers(const Sum &sum, int vector, const Roles &roles, const Knobs &knobs) {
+template <typename Loop>
+void lanes_in_registers(const Sum &sum, Func consumer, const Loop &loop, int vector,
+                        const Roles &roles, const Knobs &knobs) {
   Func lanes = sum.partial;
   const Var lane = roles.vars.lane, row = roles.vars.row;
   lanes.store_in(MemoryType::Stack).vectorize(lane, vector).unroll(lane).unroll(row);
@@ -66,6 +73,13 @@ void lanes_in_registers(const Sum &sum, int vector, const Roles &roles, const Kn
   for (int pass : {0, 1}) lanes.update(pass).vectorize(lane, vector).unroll(lane).unroll(row);
   lanes.update(0).reorder(lane, row, sum.within.x, sweep).unroll(sweep);
   unroll_known_groups(lanes.update(0), sum.within.x, roles, knobs);
+  lanes.compute_at(consumer, loop);
+  if (!sum.lanes.defined()) return;
+  Func by_lanes = sum.lanes;
+  Var parity("parity");
+  by_lanes.compute_at(consumer, loop).store_in(MemoryType::Stack).unroll(row);
+  by_lanes.split(lane, lane, parity, 2).reorder(parity, lane).unroll(parity);
+  by_lanes.vectorize(lane, vector).unroll(lane);
 }
 
 // Of y, whose elements may be half as wide as f32.
@@ -80,18 +94,22 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   const int rows = knobs.rows, last_rows = knobs.last_rows;
   const Var row = roles->vars.row;
   Var side_by_side("side_by_side");
-  RVar step("step");
+  RVar step("step"), parity("parity");
   require_multiple("rows", rows, last_rows, "last_rows");
   output.compute_root();
   Halide::Stage groups = output.update(0);
   // Halide does not see that lane + kLanes * group is another element for each lane < kLanes.
   groups.allow_race_conditions();
   groups.split(pass.groups.x, step, pass.groups.x, vector)
-      .split(row, row, side_by_side, last_rows, TailStrategy::GuardWithIf)
-      .reorder(pass.groups.x, step, side_by_side, pass.groups.y, row)
-      .vectorize(pass.groups.x)
-      .unroll(step)
-      .unroll(side_by_side);
+      .split(row, row, side_by_side, last_rows, TailStrategy::GuardWithIf);
+  if (roles->pairs) {
+    groups.split(pass.groups.x, pass.groups.x, parity, 2)
+        .reorder(parity, pass.groups.x, step, side_by_side, pass.groups.y, row)
+        .unroll(parity);
+  } else {
+    groups.reorder(pass.groups.x, step, side_by_side, pass.groups.y, row);
+  }
+  groups.vectorize(pass.groups.x).unroll(step).unroll(side_by_side);
   // The last group is another, unless the row is known to have none such.
   const auto n = Halide::Internal::as_const_int(roles->n);
   if (!n || (*n > kLanes && *n % kLanes != 0)) {
@@ -168,8 +186,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
     for (Func &fold : across_lanes) {
       fold.compute_at(folded, row).store_in(MemoryType::Stack).unroll(row);
     }
-    sum.partial.compute_at(widest, row);
-    lanes_in_registers(sum, native, *roles, knobs);
+    lanes_in_registers(sum, widest, row, native, *roles, knobs);
     if (totals_alone) window.compute_at(widest, row);
     first = false;
   }
@@ -207,8 +224,7 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   }
   for (Sum &sum : roles->sums) {
     chunks_of_a_row(&sum, statistics, native, vars);
-    sum.partial.compute_at(sum.ordered, sum.parts.x);
-    lanes_in_registers(sum, native, *roles, knobs);
+    lanes_in_registers(sum, sum.ordered, sum.parts.x, native, *roles, knobs);
   }
   last_pass_over_rows(roles, knobs, target);
 }
@@ -216,24 +232,26 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
 }  // namespace
 
 void schedule_norm_cpu(Tree tree, Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  take_pairs_in_words(roles);
   if (tree == Tree::many_chunks) return schedule_long_rows(roles, knobs, target);
   schedule_short_rows(roles, knobs, target);
   last_pass_over_rows(roles, knobs, target);
 }
 
 void schedule_row_totals(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  take_pairs_in_words(roles);
   schedule_short_rows(roles, knobs, target);
 }
 
 void schedule_row_chunks(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  take_pairs_in_words(roles);
   const int native = f32_lanes(target);
   const Vars &vars = roles->vars;
   Func output = roles->output;
   roles->window.values.compute_at(output, vars.row);
   load_window(*roles, knobs, native);
   output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
-  roles->sums[0].partial.compute_at(output, vars.part);
-  lanes_in_registers(roles->sums[0], native, *roles, knobs);
+  lanes_in_registers(roles->sums[0], output, vars.part, native, *roles, knobs);
 }
 
 void schedule_row_fold(Roles *roles, const Halide::Target &target) {
@@ -241,6 +259,7 @@ void schedule_row_fold(Roles *roles, const Halide::Target &target) {
 }
 
 void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
+  take_pairs_in_words(roles);
   const Var row = roles->vars.row;
   roles->window.values.compute_at(roles->output, row);
   load_window(*roles, knobs, f32_lanes(target));
