@@ -20,6 +20,11 @@ namespace {
 
 int f32_lanes(const Halide::Target &target) { return target.natural_vector_size<float>(); }
 
+// Loads and stores of vectors that leave elements out are as good as others.
+bool has_masks(const Halide::Target &target) {
+  return target.has_feature(Halide::Target::AVX512_Skylake);
+}
+
 // Up to so many groups, a row of known length has no loop over them.
 constexpr int kMostGroupsInARow = 8;
 
@@ -45,8 +50,9 @@ void require_multiple(const std::string &name, int value, int divisor, const std
                              std::to_string(divisor) + " (" + knob + ")");
 }
 
-// Rows shorter than the window, unless they are known, are read element by element.
-void load_window(const Roles &roles, const Knobs &knobs, int vector) {
+// Rows shorter than the window, unless they are known, are read by masks or element by element.
+void load_window(const Roles &roles, const Knobs &knobs, const Halide::Target &target) {
+  const int vector = f32_lanes(target);
   Func window = roles.window.values;
   const RVar lane = roles.window.lanes.x;
   window.store_in(MemoryType::Stack).bound(roles.vars.w, 0, kLanes);
@@ -56,8 +62,12 @@ void load_window(const Roles &roles, const Knobs &knobs, int vector) {
   for (const Expr &known : {roles.n == knobs.exact, roles.n >= kLanes}) {
     window.update(load).specialize(known).vectorize(lane, vector).unroll(lane);
   }
-  // LLVM would make a loop over single elements a call of memcpy.
-  window.update(load).unroll(lane, 4, TailStrategy::GuardWithIf);
+  if (has_masks(target)) {
+    window.update(load).vectorize(lane, vector).unroll(lane);
+  } else {
+    // LLVM would make a loop over single elements a call of memcpy.
+    window.update(load).unroll(lane, 4, TailStrategy::GuardWithIf);
+  }
 }
 
 // Lane sums of a few rows (or of one chunk) at a time, in registers through a whole sweep.
@@ -123,7 +133,9 @@ void last_pass_over_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
     roles->pipeline.add_custom_lowering_pass(new PrefetchIntoCaches);
   }
   unroll_known_groups(groups, pass.groups.y, *roles, knobs);
-  output.update(1).vectorize(pass.few, f32_lanes(target), TailStrategy::GuardWithIf);
+  output.update(1).vectorize(
+      pass.few, f32_lanes(target),
+      has_masks(target) ? TailStrategy::Predicate : TailStrategy::GuardWithIf);
 }
 
 // Each sum folds across lanes while they fill a vector, then across rows, where a call has enough
@@ -148,7 +160,7 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   Func window = roles->window.values;
   const bool totals_alone = !roles->output.defined();
   if (!totals_alone) for_all_rows(window);
-  load_window(*roles, knobs, native);
+  load_window(*roles, knobs, target);
   bool first = true;
   for (Sum &sum : roles->sums) {
     const int side_by_side = std::min<int>(rows, first ? knobs.first_rows : knobs.later_rows);
@@ -218,7 +230,7 @@ void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &
   Func statistics = roles->statistics, output = roles->output;
   statistics.compute_root();
   roles->window.values.compute_root().bound_storage(vars.row, knobs.rows);
-  load_window(*roles, knobs, native);
+  load_window(*roles, knobs, target);
   for (Func &func : roles->between) {
     func.compute_at(statistics, vars.row).store_in(MemoryType::Stack);
   }
@@ -249,7 +261,7 @@ void schedule_row_chunks(Roles *roles, const Knobs &knobs, const Halide::Target 
   const Vars &vars = roles->vars;
   Func output = roles->output;
   roles->window.values.compute_at(output, vars.row);
-  load_window(*roles, knobs, native);
+  load_window(*roles, knobs, target);
   output.bound(vars.lane, 0, kLanes).vectorize(vars.lane, native).unroll(vars.lane);
   lanes_in_registers(roles->sums[0], output, vars.part, native, *roles, knobs);
 }
@@ -262,7 +274,7 @@ void schedule_row_apply(Roles *roles, const Knobs &knobs, const Halide::Target &
   take_pairs_in_words(roles);
   const Var row = roles->vars.row;
   roles->window.values.compute_at(roles->output, row);
-  load_window(*roles, knobs, f32_lanes(target));
+  load_window(*roles, knobs, target);
   last_pass_over_rows(roles, knobs, target);
 }
 
