@@ -75,6 +75,8 @@ const char *name(Kind kind) {
       return "default_rows";
     case Kind::other_library:
       return "other_library";
+    case Kind::other_version:
+      return "other_version";
     case Kind::other_row:
       return "other_row";
     case Kind::peer:
@@ -87,7 +89,7 @@ const char *name(Kind kind) {
 
 bool is_halnorm(Kind kind) {
   return kind == Kind::tuned_rows || kind == Kind::default_rows || kind == Kind::other_library ||
-         kind == Kind::other_row;
+         kind == Kind::other_version || kind == Kind::other_row;
 }
 
 std::vector<Contender> make_contenders(Workloads *workloads, const Options &options) {
@@ -95,8 +97,9 @@ std::vector<Contender> make_contenders(Workloads *workloads, const Options &opti
   std::vector<Contender> contenders = contenders_of(&first, options);
   for (Contender &contender : contenders) {
     if (contender.solver == nullptr || contender.kind == Kind::limit) continue;
-    contender.trouble = first.check(
-        contender.solver.get(), is_halnorm(contender.kind) ? Rounding::trees : Rounding::any_order);
+    const bool has_same_bits = is_halnorm(contender.kind) && contender.kind != Kind::other_version;
+    contender.trouble =
+        first.check(contender.solver.get(), has_same_bits ? Rounding::trees : Rounding::any_order);
     if (!contender.trouble.empty()) contender.solver.reset();
   }
   first.drop_reference();

@@ -34,6 +34,7 @@ enum class Kind {
   tuned_rows,     // halnorm as a user gets it
   default_rows,   // halnorm with the rows that a target without tuned rows gets
   other_library,  // another build of halnorm
+  other_version,  // another version of halnorm, which may have other bits
   other_row,      // halnorm with another row for the last part
   peer,
   limit,

@@ -88,7 +88,8 @@ void append_halnorm(Workload *workload, const Options &options,
   const std::string chosen = contenders->back().detail;
   append(Kind::default_rows, "default rows", open_halnorm(HALNORM_BENCH_DEFAULT_ROWS));
   for (const NamedLibrary &library : options.libraries) {
-    append(Kind::other_library, library.name, open_halnorm(library.path));
+    append(library.same_bits ? Kind::other_library : Kind::other_version, library.name,
+           open_halnorm(library.path));
   }
   if (options.rows) append_rows(workload, options, chosen, contenders);
 }

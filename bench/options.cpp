@@ -34,6 +34,7 @@ constexpr char kUsage[] =
     "others,\n"
     "                        which are not in the cache; both: one after the other\n"
     "  --library=NAME=FILE   another build of halnorm too, as a shared object; may be repeated\n"
+    "  --version=NAME=FILE   another version of halnorm, whose sums may have another order\n"
     "  --rows                other schedule rows of the last part too\n"
     "  --contenders=REGEX    only the contenders whose name has a match\n"
     "  --check               check all results and time nothing\n"
@@ -158,13 +159,14 @@ bool parse_cache(const std::string &text, std::vector<Cache> *caches) {
   return false;
 }
 
-bool parse_library(const std::string &text, std::vector<NamedLibrary> *libraries) {
+bool parse_library(const char *flag, bool same_bits, const std::string &text,
+                   std::vector<NamedLibrary> *libraries) {
   const size_t equals = text.find('=');
   if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
-    std::fprintf(stderr, "halnorm_bench: --library='%s': expected NAME=FILE\n", text.c_str());
+    std::fprintf(stderr, "halnorm_bench: %s='%s': expected NAME=FILE\n", flag, text.c_str());
     return false;
   }
-  libraries->push_back({text.substr(0, equals), text.substr(equals + 1)});
+  libraries->push_back({text.substr(0, equals), text.substr(equals + 1), same_bits});
   return true;
 }
 
@@ -211,7 +213,13 @@ std::optional<Options> parse_options(int argc, char **argv, int *exit_status) {
     } else if (const auto value = value_of(argument, "--json")) {
       options.json = *value;
     } else if (const auto value = value_of(argument, "--library")) {
-      if (!parse_library(*value, &options.libraries)) return std::nullopt;
+      if (!parse_library("--library", true, *value, &options.libraries)) {
+        return std::nullopt;
+      }
+    } else if (const auto value = value_of(argument, "--version")) {
+      if (!parse_library("--version", false, *value, &options.libraries)) {
+        return std::nullopt;
+      }
     } else if (const auto value = value_of(argument, "--cache")) {
       options.caches.clear();
       if (!parse_cache(*value, &options.caches)) return std::nullopt;

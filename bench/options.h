@@ -17,6 +17,7 @@ enum class Cache {
 
 struct NamedLibrary {
   std::string name, path;
+  bool same_bits;  // false: of another version, whose sums may have another order
 };
 
 struct Options {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import geometric_mean, median
 
 KINDS = ("halide_default", "autoscheduler", "default_rows", "tuned_rows", "other_library",
-         "other_row", "peer", "limit")
+         "other_version", "other_row", "peer", "limit")
 # Of these kinds the quickest contender of a problem stands for all; the others go by their names.
 SERIES_OF_KIND = {"tuned_rows": "tuned rows", "default_rows": "default rows",
                   "halide_default": "Halide's default", "autoscheduler": "best autoscheduler"}
@@ -65,7 +65,7 @@ class Case:
         not among them."""
         found = {name: self.quickest(kind) for kind, name in SERIES_OF_KIND.items()}
         found.update((c.name, c) for c in self.contenders.values()
-                     if c.kind in ("other_library", "peer"))
+                     if c.kind in ("other_library", "other_version", "peer"))
         return {name: contender for name, contender in found.items() if contender is not None}
 
     def times_of_tuned(self, contender):

@@ -41,7 +41,8 @@ void Summary::add(const std::string &problem, Cache cache,
     }
     return found;
   };
-  for (Kind kind : {Kind::default_rows, Kind::other_library, Kind::halide_default}) {
+  for (Kind kind :
+       {Kind::default_rows, Kind::other_library, Kind::other_version, Kind::halide_default}) {
     for (const Contender *other : all_of(kind)) compare(problem, cache, *own, other->name, {other});
   }
   compare(problem, cache, *own, "best autoscheduler", all_of(Kind::autoscheduler));
