@@ -85,20 +85,16 @@ halnorm_status CudaMemory::launch(Part part, Storage storage, CudaArguments *arg
   return kernel == nullptr ? no_kernel(call_, target_) : launch(*kernel, arguments);
 }
 
-bool CudaMemory::is_preferred(const Kernel *kernel) const {
-  return kernel != nullptr && call_.context != nullptr && call_.context->kernel == kernel;
-}
-
 const Kernel *CudaMemory::find_whole(Operation operation, Part part) const {
   const Kernel *kernel = find_kernel(call_, target_, operation, part, call_.storage);
   if (kernel == nullptr || call_.row_length > kernel->rows) return nullptr;
   const bool in_stages = prefers_stages(call_) || kernel->launch.stages != 0;
-  return is_preferred(kernel) || !in_stages ? kernel : nullptr;
+  return kernel == preferred_kernel(call_) || !in_stages ? kernel : nullptr;
 }
 
 const Kernel *CudaMemory::find_whole(Operation operation, Part narrow, Part wide) const {
   const Kernel *of_block = find_whole(operation, wide);
-  if (is_preferred(of_block)) return of_block;
+  if (of_block != nullptr && of_block == preferred_kernel(call_)) return of_block;
   const Kernel *of_warp = find_whole(operation, narrow);
   return of_warp != nullptr ? of_warp : of_block;
 }

@@ -76,8 +76,6 @@ class CudaMemory {
   halnorm_status repack_statistic(const Grid &grid, uint64_t tensor, uint64_t dense, bool to_dense);
   halnorm_status load_parameter(bool gamma, uint64_t *address);
 
-  bool is_preferred(const Kernel *kernel) const;
-
   const NormCall &call_;
   const int32_t target_;
   CudaStream *stream_;

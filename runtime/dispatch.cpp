@@ -103,9 +103,13 @@ bool target_usable(int32_t target) {
   return true;
 }
 
+const Kernel *preferred_kernel(const NormCall &call) {
+  return call.context == nullptr ? nullptr : call.context->kernel;
+}
+
 const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operation, Part part,
                           Storage storage) {
-  const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
+  const Kernel *preferred = preferred_kernel(call);
   if (preferred != nullptr && serves(*preferred, target, operation, part, storage)) {
     return preferred;
   }
@@ -118,12 +122,12 @@ const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operat
 }
 
 bool prefers(const NormCall &call, Part part) {
-  const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
+  const Kernel *preferred = preferred_kernel(call);
   return preferred != nullptr && preferred->operation == call.operation && preferred->part == part;
 }
 
 bool prefers_stages(const NormCall &call) {
-  const Kernel *preferred = call.context == nullptr ? nullptr : call.context->kernel;
+  const Kernel *preferred = preferred_kernel(call);
   return preferred != nullptr && preferred->operation == Operation::any_norm &&
          preferred->part != Part::parameter && preferred->part != Part::parameter_gradient;
 }

@@ -56,6 +56,9 @@ struct Kernel {
 const Kernel *find_kernel(const NormCall &call, int32_t target, Operation operation, Part part,
                           Storage storage);
 
+// The context's own choice, for whatever it serves; null where it has none.
+const Kernel *preferred_kernel(const NormCall &call);
+
 // True if the context prefers a kernel of this part of the call's operation.
 bool prefers(const NormCall &call, Part part);
 

@@ -320,7 +320,7 @@ halnorm_status StageExecutor::find_kernels() {
 
 // The last one, unless the caller asks about another by preferring it.
 const Kernel *StageExecutor::kernel_to_report() const {
-  const Kernel *preferred = call_.context == nullptr ? nullptr : call_.context->kernel;
+  const Kernel *preferred = preferred_kernel(call_);
   for (const Kernel *kernel :
        {kernels_.first_sums, kernels_.sums, kernels_.fold, kernels_.parameter_sums,
         kernels_.gamma_gradient, kernels_.beta_gradient}) {
