@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layer and RMS norm on CUDA, forward, and dx of both, of aligned rows that a warp holds in its
-// registers, or several warps a chunk each: x is read once. The formulas, and the bits, are those
-// of the kernels that it stands for (cuda_sums.cpp, cuda_fold.cpp, cuda_apply.cpp).
+// Layer and RMS norm on CUDA, forward, of aligned rows that a warp holds in its registers, or
+// several warps a chunk each: x is read once. The formulas, and the bits, are those of the kernels
+// that it stands for (cuda_sums.cpp, cuda_fold.cpp, cuda_apply.cpp).
 #include "cuda_row_generator.h"
 
 namespace halnorm {
@@ -63,12 +63,13 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
     });
     begin_pass(n, words);
     const Func last_center = has_mean ? for_pass(high) : high, last_moments = for_pass(moments);
-    define_rows(&y, n, [&](const Values &v, const Expr &place) {
+    const Func words_of_y = define_words([&](const Values &v, const Expr &place) {
       const Values affine =
           values_of(roles_.affine.loaded, {place, vars.group, lane, vars.part, row, outer});
       return layer_normalized(v[0], last_center(lane, row, outer), value_of(last_moments, 0, at),
                               value_of(last_moments, 1, at), affine[0], affine[1], corrected());
     });
+    define_rows(&y, n, words_of_y);
     // Of the first lane, by an update, which is to have a condition.
     RDom first(0, 1, "first");
     first.where(row < x.dim(1).extent());
@@ -90,58 +91,6 @@ class CudaNorm : public CudaRowGenerator<CudaNorm> {
   }
 };
 
-class CudaNormBackward : public CudaRowGenerator<CudaNormBackward> {
- public:
-  Input<Halide::Buffer<>> dy{"dy", 3}, x{"x", 3};
-  Input<Halide::Buffer<float, 2>> mean{"mean"}, rstd{"rstd"};  // (row, outer)
-  Input<Halide::Buffer<float, 1>> gamma{"gamma"};
-  Input<int32_t> has_mean{"has_mean"};  // layer norm, else RMS norm
-  Output<Halide::Buffer<>> dx{"dx", 3};
-
-  void configure() {
-    for (auto *tensor : {&dy, &x}) tensor->set_type(word_type());
-    dx.set_type(word_type());
-  }
-
-  void generate() {
-    const CudaVars &vars = roles_.vars;
-    const Expr row = vars.row, outer = vars.outer, lane = vars.lane;
-    const Expr n = length_of_row(x, row), count = count_of_row(x);
-    const Expr present = Halide::min(row, x.dim(1).extent() - 1);
-    const auto words = [&](const Expr &word) {
-      return Values{dy(word, row, outer), x(word, row, outer)};
-    };
-    const auto of_elements = [&](const Expr &i) { return Values{gamma(i)}; };
-    begin_pass(n, words, of_elements);
-    roles_.warp_sums = {sum_chunk("sum", n, [&](const Values &v) {
-      return gradient_terms(v[0] * v[2], v[1] - mean(present, outer));
-    })};
-    const WarpSum &sum = roles_.warp_sums[0];
-    const Func totals = totals_of(sum, 2);
-    const GradientMeans of_row =
-        gradient_means(totals, {lane, row, outer}, count, rstd(present, outer), has_mean != 0);
-    Func means("means");
-    means(vars.lane, vars.row, vars.outer) = Tuple(of_row.mean_g, of_row.slope);
-    roles_.of_lanes = {means};
-    const vector<Expr> at = {lane, row, outer};
-    begin_pass(n, words, of_elements);
-    const Func last_means = for_pass(means);
-    define_rows(&dx, n, [&](const Values &v, const Expr &) {
-      return input_gradient(v[0] * v[2], v[1], mean(present, outer), rstd(present, outer),
-                            value_of(last_means, 0, at), value_of(last_means, 1, at));
-    });
-  }
-
-  void schedule() {
-    for (auto *tensor : {&dy, &x}) constrain_tensor(tensor);
-    constrain_tensor(&dx);
-    for (auto *of_rows : {&mean, &rstd}) from_zero(of_rows);
-    constrain_parameter(&gamma);
-    schedule_rows();
-  }
-};
-
 }  // namespace halnorm
 
 HALIDE_REGISTER_GENERATOR(halnorm::CudaNorm, cuda_norm)
-HALIDE_REGISTER_GENERATOR(halnorm::CudaNormBackward, cuda_norm_backward)

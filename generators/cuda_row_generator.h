@@ -108,20 +108,26 @@ class CudaRowGenerator : public CudaGenerator<T> {
     return of_rows;
   }
 
-  // Writes rows from the values of their elements, at `place` of the vector that a lane has.
+  // The words of rows, from the values of their elements, at `place` of the vector that a lane has.
+  Halide::Func define_words(
+      const std::function<Expr(const Values &values, const Expr &place)> &result) {
+    const CudaVars &vars = this->roles_.vars;
+    const int elements = this->elements_of_a_word();
+    Halide::Func words("words");
+    words(vars.word, vars.group, vars.lane, vars.part, vars.row, vars.outer) =
+        this->word_of([&](int k) {
+          const Expr place = vars.word * elements + k;
+          return result(this->loaded_at(place, vars.group, vars.lane, vars.part, vars.row), place);
+        });
+    this->roles_.words = words;
+    return words;
+  }
+  // Writes rows of n elements.
   template <typename Output>
-  void define_rows(Output *output, const Expr &n,
-                   const std::function<Expr(const Values &values, const Expr &place)> &result) {
+  void define_rows(Output *output, const Expr &n, const Halide::Func &words) {
     CudaRoles &roles = this->roles_;
     const CudaVars &vars = roles.vars;
     const int elements = this->elements_of_a_word();
-    Halide::Func words("words");
-    const Expr of_word = this->word_of([&](int k) {
-      const Expr place = vars.word * elements + k;
-      return result(this->loaded_at(place, vars.group, vars.lane, vars.part, vars.row), place);
-    });
-    words(vars.word, vars.group, vars.lane, vars.part, vars.row, vars.outer) = of_word;
-    roles.words = words;
     // The loop over lanes is within that over warps, and around all others.
     const int inner = wide ? kWarp : chunks(), outer = wide ? chunks() : kWarp;
     roles.elements =

@@ -116,6 +116,7 @@ halnorm_status CudaStages::whole_rows_gradients(const OfRows &mean, const OfRows
   Parts parts = {{0, 0}, {count, grid_.n, outers}, {held, 1, held * count}};
   CudaArguments arguments;
   add_whole_backward(&arguments, mean, rstd);
+  arguments.add(static_cast<int32_t>(grid_.rows.extent));
   add_in_parts(&arguments, y_, call_.storage, kRowsOfAPart);
   for (uint64_t &address : parts.addresses) {
     address = memory_.take_floats(held * count * outers);

@@ -78,6 +78,52 @@ void compute_of_lanes(Func func, const LoopLevel &warp) {
   func.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
 }
 
+// The words of an output, in the registers of the lane that stores them, with what they are made
+// of.
+void compute_words(const CudaRoles &roles) {
+  const CudaVars &vars = roles.vars;
+  Func words = roles.words, affine = roles.affine.loaded;
+  words.compute_at(roles.output, roles.elements.y).store_in(MemoryType::Register);
+  words.unroll(vars.word).bound_extent(vars.group, 1);
+  for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) words.bound_extent(one, 1);
+  if (!affine.defined()) return;
+  affine.compute_at(words, vars.group);
+  for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) affine.bound_extent(one, 1);
+  load_words(roles.affine, 1, true);
+}
+
+// What a pass over a row of several warps reads, and what it takes from passes before, of a lane.
+void load_anew(const WarpPass &pass, const LoopLevel &of_lane, int groups) {
+  const CudaVars vars;
+  for (const WarpChunk &chunk : pass.chunks) {
+    Func loaded = chunk.loaded;
+    loaded.compute_at(of_lane).store_in(MemoryType::Register);
+    for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) {
+      loaded.bound_extent(one, 1);
+    }
+    loaded.bound(vars.word, 0, chunk.words).bound(vars.group, 0, groups);
+    loaded.unroll(vars.group);
+    take_vectors(loaded, vars.word, chunk.words, true);
+  }
+  for (Func func : pass.of_lanes) {
+    func.compute_at(of_lane).store_in(MemoryType::Register);
+    for (const Var &one : {vars.lane, vars.row, vars.outer}) func.bound_extent(one, 1);
+  }
+}
+
+// The sums of pass k over a row, of its warps.
+void share_sums(const CudaRoles &roles, size_t k, const LoopLevel &block, int chunks) {
+  const CudaVars &vars = roles.vars;
+  const WarpSum &sum = roles.warp_sums[k];
+  Func sums = roles.passes[k].sums;
+  sums.compute_at(block).store_in(MemoryType::GPUShared);
+  sums.gpu_threads(vars.part).gpu_lanes(vars.lane);
+  sums.bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
+  sums.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+  sum_in_warp(sum, roles.vector, LoopLevel(sums, vars.part), 1);
+  load_anew(roles.passes[k], LoopLevel(sum.pairs, vars.lane), roles.groups);
+}
+
 }  // namespace
 
 void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {
@@ -128,17 +174,7 @@ void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &kno
 
   const LoopLevel level(output, warp);
   for (const WarpChunk &chunk : roles.chunks) hold_in_warp(chunk, level, roles.groups, chunks);
-  Func words = roles.words;
-  words.compute_at(output, elements.y).store_in(MemoryType::Register).unroll(vars.word);
-  for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
-    words.bound_extent(one, 1);
-  }
-  if (roles.affine.loaded.defined()) {
-    Func loaded = roles.affine.loaded;
-    loaded.compute_at(words, vars.group);
-    for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
-    load_words(roles.affine, 1, true);
-  }
+  compute_words(roles);
   for (const WarpSum &sum : roles.warp_sums) {
     sum_in_warp(sum, roles.vector, level, chunks);
   }
@@ -168,74 +204,54 @@ void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipelin
     statistics.update().compute_with(rows, vars.row);
     pipeline.add_custom_lowering_pass(new BlocksAreInBounds);
   }
-  for (size_t k = 0; k < roles.passes.size(); k++) {
-    const WarpPass &pass = roles.passes[k];
-    LoopLevel of_lane(output, elements.z);
-    if (k < roles.warp_sums.size()) {
-      Func sums = pass.sums;
-      sums.compute_at(output, vars.row).store_in(MemoryType::GPUShared);
-      sums.gpu_threads(vars.part).gpu_lanes(vars.lane);
-      sums.bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
-      sum_in_warp(roles.warp_sums[k], roles.vector, LoopLevel(sums, vars.part), 1);
-      of_lane = LoopLevel(roles.warp_sums[k].pairs, vars.lane);
-    }
-    for (const WarpChunk &chunk : pass.chunks) {
-      Func loaded = chunk.loaded;
-      loaded.compute_at(of_lane).store_in(MemoryType::Register);
-      for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) {
-        loaded.bound_extent(one, 1);
-      }
-      loaded.bound(vars.word, 0, chunk.words).bound(vars.group, 0, roles.groups);
-      loaded.unroll(vars.group);
-      take_vectors(loaded, vars.word, chunk.words, true);
-    }
-    for (Func func : pass.of_lanes) {
-      func.compute_at(of_lane).store_in(MemoryType::Register);
-      for (const Var &one : {vars.lane, vars.row, vars.outer}) func.bound_extent(one, 1);
-    }
+  for (size_t k = 0; k < roles.warp_sums.size(); k++) {
+    share_sums(roles, k, LoopLevel(output, vars.row), chunks);
   }
-  Func words = roles.words;
-  words.compute_at(output, elements.y).store_in(MemoryType::Register).unroll(vars.word);
-  for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
-    words.bound_extent(one, 1);
-  }
-  if (roles.affine.loaded.defined()) {
-    Func loaded = roles.affine.loaded;
-    loaded.compute_at(words, vars.group);
-    for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
-    load_words(roles.affine, 1, true);
-  }
+  load_anew(roles.passes.back(), LoopLevel(output, elements.z), roles.groups);
+  compute_words(roles);
 }
 
-void schedule_cuda_norm_gradients(const CudaRoles &roles, Halide::Pipeline pipeline) {
+void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Halide::Expr &rows,
+                                  Halide::Pipeline pipeline) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements, &added = roles.added;
+  const bool wide = chunks > 1;
   Func output = roles.output, sums = roles.sums;
-  Var block("block"), warp("warp");
   output.compute_root();
   sums.compute_root();
   const auto loop = [&](Halide::Stage stage, const Halide::RDom &domain) {
+    const RVar lane = domain.z, warp = domain.w, row = domain[4];
     // Halide does not see that each lane has elements of its own.
     stage.allow_race_conditions();
-    stage.split(vars.rows, block, warp, 1)
-        .reorder(domain.x, domain.y, domain.z, domain.w, warp, block, vars.outer)
-        .gpu_blocks(block, vars.outer)
+    stage
+        .reorder(domain.x, domain.y, lane, wide ? warp : row, wide ? row : warp, vars.rows,
+                 vars.outer)
+        .gpu_blocks(vars.rows, vars.outer)
         .gpu_threads(warp)
-        .gpu_lanes(domain.z)
+        .gpu_lanes(lane)
         .unroll(domain.y);
   };
   loop(sums.update(), added);
   take_vectors(sums.update(), added.x, roles.vector, true);
   Func terms = roles.terms;
   terms.compute_at(sums, added.y).store_in(MemoryType::Register).unroll(vars.place);
-  for (const Var &one : {vars.group, vars.lane, vars.row, vars.outer}) terms.bound_extent(one, 1);
+  for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
+    terms.bound_extent(one, 1);
+  }
   loop(output.update(), elements);
   output.update().vectorize(elements.x);
-  output.update().compute_with(sums.update(), added.w);
-  pipeline.add_custom_lowering_pass(new SumsInRegisters(sums));
+  output.update().compute_with(sums.update(), wide ? added.z : added[4]);
+  pipeline.add_custom_lowering_pass(new SumsInRegisters(sums, rows));
 
-  const LoopLevel level(output, elements.w);
-  hold_in_warp(roles.chunks[0], LoopLevel(sums, added.w), roles.groups, 1);
+  compute_words(roles);
+  if (wide) {
+    share_sums(roles, 0, LoopLevel(sums, added[4]), chunks);
+    load_anew(roles.passes[1], LoopLevel(sums, added.z), roles.groups);
+    pipeline.add_custom_lowering_pass(new BlocksAreInBounds);
+    return;
+  }
+  const LoopLevel level(output, elements[4]);
+  hold_in_warp(roles.chunks[0], LoopLevel(sums, added[4]), roles.groups, 1);
   hold_in_warp(roles.chunks[1], level, roles.groups, 1);
   for (const WarpSum &sum : roles.warp_sums) sum_in_warp(sum, roles.vector, level, 1);
   for (const Func &func : roles.of_lanes) compute_of_lanes(func, level);

@@ -22,9 +22,11 @@ void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaK
 void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &knobs);
 // A warp for each of so many chunks of an aligned row.
 void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipeline pipeline);
-// A warp for kRowsOfAPart aligned rows, one after the other, each in its registers, as are the sums
-// over them; of the pipeline that it belongs to.
-void schedule_cuda_norm_gradients(const CudaRoles &roles, Halide::Pipeline pipeline);
+// A warp, or one for each of so many chunks, for kRowsOfAPart aligned rows, one after the other,
+// each in its registers, as are the sums over them. There are so many rows in all; the pipeline is
+// the one that they belong to.
+void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Halide::Expr &rows,
+                                  Halide::Pipeline pipeline);
 // A warp for each statistic.
 void schedule_cuda_fold(const CudaRoles &roles, const CudaKnobs &knobs);
 // A thread for an element of a dense vector.

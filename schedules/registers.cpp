@@ -95,16 +95,20 @@ class ReplaceBuffers : public IRMutator {
 
 }  // namespace
 
-SumsInRegisters::SumsInRegisters(const Halide::Func &output) {
+SumsInRegisters::SumsInRegisters(const Halide::Func &output, const Expr &steps) : steps_(steps) {
   for (int k = 0; k < output.outputs(); k++) {
     buffers_.push_back(output.name() + (output.outputs() == 1 ? "" : "." + std::to_string(k)));
   }
 }
 
 Stmt SumsInRegisters::visit(const For *loop) {
+  if (loop->for_type == ForType::GPUBlock) block_ = loop->name;
   if (loop->for_type != ForType::Serial) return IRMutator::visit(loop);
+  const Expr block = Halide::Internal::Variable::make(Halide::Int(32), block_);
   ReplaceBuffers replace(buffers_);
-  Stmt result = replace.mutate(Stmt(loop));
+  Stmt result = For::make(loop->name, loop->min, min(loop->extent, steps_ - block * loop->extent),
+                          loop->for_type, loop->partition_policy, loop->device_api,
+                          replace.mutate(loop->body));
   for (const RegisterSum &sum : replace.sums) {
     const Store *op = sum.stored.as<Store>();
     if (op == nullptr) throw Halide::CompileError(sum.buffer + ": is read and not added to");
@@ -125,7 +129,8 @@ Stmt BlocksAreInBounds::visit(const For *loop) {
                     loop->extent);
   const Stmt result = IRMutator::visit(loop);
   bounds_.pop_back();
-  return result;
+  // Not even a condition that is known to hold is to be left for LLVM.
+  return bounds_.empty() ? Halide::Internal::simplify(result) : result;
 }
 
 Expr BlocksAreInBounds::visit(const Halide::Internal::LE *op) {

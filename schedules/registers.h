@@ -13,10 +13,13 @@
 namespace halnorm {
 
 // What a serial loop of a kernel adds to elements of an output begins at zero, stays in registers,
-// and is stored once, after the loop. The elements have to be the same in each step.
+// and is stored once, after the loop. The elements have to be the same in each step. All blocks
+// have so many steps together: the loop of the last ends with them. Said to Halide 21, as a
+// condition within the loop, that would go with the registers of what stands under it to before the
+// loop, where its variable is not known.
 class SumsInRegisters : public Halide::Internal::IRMutator {
  public:
-  explicit SumsInRegisters(const Halide::Func &output);
+  SumsInRegisters(const Halide::Func &output, const Halide::Expr &steps);
 
  protected:
   Halide::Internal::Stmt visit(const Halide::Internal::For *loop) override;
@@ -24,6 +27,8 @@ class SumsInRegisters : public Halide::Internal::IRMutator {
 
  private:
   std::vector<std::string> buffers_;  // of the output's values
+  const Halide::Expr steps_;
+  std::string block_;  // the variable of the innermost loop over blocks
 };
 
 // Where two outputs share the loops of a kernel, each does its part under the condition that the

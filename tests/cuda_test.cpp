@@ -22,6 +22,11 @@ RunOptions on_cuda() {
   return options;
 }
 
+// To prefer in place of a kernel of whole rows.
+std::string in_stages(Dtype dtype) {
+  return "halnorm_any_norm_cuda_row_values_any_" + std::string(name(dtype)) + "__cuda_sm80";
+}
+
 // Shapes that need every kind of tail: of lanes, vectors, chunks, blocks and warps.
 std::vector<std::vector<int64_t>> shapes_of(Operation operation) {
   const Norm norm = norm_of(operation);
@@ -109,11 +114,10 @@ TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
       const Result chosen = run(problem, on_cuda());
       ASSERT_EQ(chosen.error, "");
       RunOptions options = on_cuda();
-      options.kernel =
-          "halnorm_any_norm_cuda_row_values_any_" + std::string(name(dtype)) + "__cuda_sm80";
-      const Result in_stages = run(problem, options);
-      ASSERT_EQ(in_stages.error, "") << command(problem, options);
-      EXPECT_EQ(in_stages.bits, chosen.bits) << command(problem, options);
+      options.kernel = in_stages(dtype);
+      const Result staged = run(problem, options);
+      ASSERT_EQ(staged.error, "") << command(problem, options);
+      EXPECT_EQ(staged.bits, chosen.bits) << command(problem, options);
       for (int32_t k = 0; k < halnorm_kernel_count(); ++k) {
         const std::string kernel = halnorm_kernel_name(k);
         const char *operation = is_backward(GetParam()) ? "any_norm" : name(GetParam());
@@ -147,15 +151,14 @@ TEST_P(Cuda, WideRowsAreOneKernel) {
             << command(problem, on_cuda()) << " ran " << result.kernel;
         if (inplace) continue;
         RunOptions options = on_cuda();
-        options.kernel =
-            "halnorm_any_norm_cuda_row_values_any_" + std::string(name(dtype)) + "__cuda_sm80";
+        options.kernel = in_stages(dtype);
         EXPECT_EQ(run(problem, options).bits, result.bits) << command(problem, options);
       }
     }
   }
 }
 
-// dx, dgamma and dbeta of rows that a warp holds, which few rows are not worth.
+// dx, dgamma and dbeta of rows that a warp holds, or a block of them, which few rows are not worth.
 TEST_P(Cuda, GradientsOfRowsInOneSweep) {
   const Norm norm = norm_of(GetParam());
   if (!is_backward(GetParam()) || (norm != Norm::layer && norm != Norm::rms)) {
@@ -168,17 +171,23 @@ TEST_P(Cuda, GradientsOfRowsInOneSweep) {
     const Dtype dtype = options.kernel.find("bf16") != std::string::npos  ? Dtype::bf16
                         : options.kernel.find("f16") != std::string::npos ? Dtype::f16
                                                                           : Dtype::f32;
-    for (const std::vector<int64_t> &shape : {std::vector<int64_t>{1, 8}, {33, 256}, {65, 248}}) {
+    const int64_t held = std::stoll(options.kernel.substr(options.kernel.find("_held") + 5));
+    RunOptions staged = on_cuda();
+    staged.kernel = in_stages(dtype);
+    for (const std::vector<int64_t> &shape :
+         {std::vector<int64_t>{1, 8}, {33, held}, {66, held - 8}}) {
+      Problem problem = full_problem(GetParam(), dtype, shape);
+      EXPECT_EQ(check(problem, options).failure, "");
+      const Result expected = run(problem, staged);
       for (const bool inplace : {false, true}) {
-        Problem problem = full_problem(GetParam(), dtype, shape);
         problem.inplace = inplace;
-        EXPECT_EQ(check(problem, options).failure, "");
-        EXPECT_EQ(run(problem, options).kernel, options.kernel) << command(problem, options);
+        const Result result = run(problem, options);
+        EXPECT_EQ(result.kernel, options.kernel) << command(problem, options);
+        EXPECT_EQ(result.bits, expected.bits) << command(problem, options);
       }
     }
   }
-  RunOptions traced = on_cuda();
-  const Result many = run(full_problem(GetParam(), Dtype::f32, {8192, 256}), traced);
+  const Result many = run(full_problem(GetParam(), Dtype::f32, {8192, 256}), on_cuda());
   EXPECT_NE(many.kernel.find("_cuda_norm_gradients_f32_n256_"), std::string::npos) << many.kernel;
 }
 

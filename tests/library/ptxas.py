@@ -25,23 +25,31 @@ def ptx_of(path):
     return [text.decode() for text in found]
 
 
+def warps_of_a_row(kernel):
+    """Where a kernel has rows of several warps, of 1024 elements each; else 1."""
+    held = re.search(r"_held(\d+)", kernel.symbol)
+    is_wide = re.match(r"cuda_wide_norm|cuda_norm_gradients$", kernel.part)
+    return max(1, int(held.group(1)) // 1024) if is_wide else 1
+
+
 def check_text(kernel, text):
     name = kernel.symbol
+    is_wide = warps_of_a_row(kernel) > 1
     checks.expect(".local" not in text, name + ": has local memory")
     for inexact in (".ftz", ".approx"):
         checks.expect(inexact not in text, "%s: has an instruction with %s" % (name, inexact))
-    wide = re.match(r"cuda_wide_norm(_backward)?$", kernel.part)
-    if wide:
+    if is_wide:
         # A lane's of a chunk: of dy and x, or of x; of gamma, or of gamma and beta.
         of_tensor = 8 if "_f32_" in name else 4
-        loads = 2 * of_tensor + 8 if wide.group(1) else of_tensor + 2 * 8
+        of_gradient = re.search(r"_backward$|_gradients$", kernel.part)
+        loads = 2 * of_tensor + 8 if of_gradient else of_tensor + 2 * 8
         checks.expect(len(re.findall(WIDE_LOAD, text)) == loads, name + ": does not read x once")
     if re.search(r"_norm(_backward|_gradients)?$|_aligned$", kernel.part):
         checks.expect(re.search(WIDE_LOAD, text), "%s: has no %s" % (name, WIDE_LOAD))
         checks.expect(not re.search(r"ld\.global\S*b16", text), name + ": loads of 16 bits")
     if kernel.part == "cuda_norm_gradients":
         checks.expect(not re.search(r"ld\.global\.(?!nc)", text), name + ": its sums are not in registers")
-    if re.match(r"cuda_norm(_backward|_gradients)?$|cuda_row_(values|deviations|gradients|weighted|parameters)_", kernel.part):
+    if not is_wide and re.match(r"cuda_norm(_backward|_gradients)?$|cuda_row_(values|deviations|gradients|weighted|parameters)_", kernel.part):
         checks.expect("shfl.sync" in text, name + ": has no shuffles")
         checks.expect("bar.sync" not in text, name + ": has a barrier, and one warp has a row")
         checks.expect("shared" not in text, name + ": has shared memory, and one warp has a row")
@@ -58,9 +66,7 @@ def check_code(options, kernel, source):
                             output), "%s: %s" % (what, output))
     registers = int(used.group(1)) if checks.expect(used, what + ": " + output) else 0
     bound = next(most for part, most in MOST_REGISTERS if kernel.part.startswith(part))
-    if kernel.part.startswith("cuda_wide_norm"):
-        # Of a thread of a block that has a warp for each 1024 elements.
-        bound = min(bound, 65536 // (int(re.search(r"_held(\d+)", kernel.symbol).group(1)) // 32))
+    bound = min(bound, 65536 // (32 * warps_of_a_row(kernel)))
     checks.expect(registers <= bound, "%s: %d registers, %d allowed" % (what, registers, bound))
     return registers
 
