@@ -39,6 +39,7 @@ class CudaApplyGenerator : public CudaGenerator<T> {
     this->roles_.next = columns ? vars.i : vars.row;
     (*output)(this->roles_.inner, this->roles_.next, vars.outer) = word;
     this->roles_.output = *output;
+    this->roles_.words_at_once = this->words_at_once();
   }
 
  private:
@@ -77,7 +78,7 @@ class CudaApply : public CudaApplyGenerator<CudaApply> {
     constrain_tensor(&y);
     for (auto *of_rows : {&high, &low, &rstd}) from_zero(of_rows);
     for (auto *parameter : {&gamma, &beta}) constrain_parameter(parameter);
-    schedule_cuda_elements(roles_, aligned, knobs);
+    schedule_cuda_elements(roles_, knobs);
   }
 };
 
@@ -111,7 +112,7 @@ class CudaApplyBackward : public CudaApplyGenerator<CudaApplyBackward> {
     constrain_tensor(&dx);
     for (auto *of_rows : {&mean, &rstd, &mean_g, &slope}) from_zero(of_rows);
     constrain_parameter(&gamma);
-    schedule_cuda_elements(roles_, aligned, knobs);
+    schedule_cuda_elements(roles_, knobs);
   }
 };
 
@@ -139,7 +140,7 @@ class CudaCopy : public CudaGenerator<CudaCopy> {
   void schedule() {
     from_zero(from_);
     from_zero(to_);
-    schedule_cuda_elements(roles_, false, knobs);
+    schedule_cuda_elements(roles_, knobs);
   }
 
  private:

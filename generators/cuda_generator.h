@@ -20,8 +20,8 @@ namespace halnorm {
 template <typename T>
 class CudaGenerator : public StorageGenerator<T> {
  public:
-  // Rows begin at whole vectors, and have a whole number of them.
-  Halide::GeneratorParam<bool> aligned{"aligned", false};
+  // Rows begin at whole vectors, and have a whole number of them; or of halves of vectors.
+  Halide::GeneratorParam<bool> aligned{"aligned", false}, halves{"halves", false};
   CudaKnobs knobs;
 
  protected:
@@ -37,6 +37,9 @@ class CudaGenerator : public StorageGenerator<T> {
   int vector_length() const { return kVectorBytes / storage_type(this->storage).bytes(); }
   int words_of_a_vector() const { return aligned ? kVectorWords : vector_length(); }
   int elements_of_a_word() const { return vector_length() / words_of_a_vector(); }
+  // What is loaded and stored at once.
+  int words_at_once() const { return !aligned ? 1 : halves ? kVectorWords / 2 : kVectorWords; }
+  int elements_at_once() const { return words_at_once() * elements_of_a_word(); }
   Halide::Type word_type() const {
     return elements_of_a_word() == 2 ? Halide::UInt(32) : storage_type(this->storage);
   }
@@ -55,14 +58,12 @@ class CudaGenerator : public StorageGenerator<T> {
   // Of a tensor of elements.
   template <typename Tensor>
   void constrain_tensor(Tensor *tensor) {
-    const auto whole = [&](const Expr &words) {
-      return aligned ? words / kVectorWords * kVectorWords : words;
-    };
+    const auto whole = [&](const Expr &words) { return words / words_at_once() * words_at_once(); };
     tensor->dim(0).set_bounds(0, whole(tensor->dim(0).extent())).set_stride(1);
     for (int d = 1; d < tensor->dimensions(); d++) {
       tensor->dim(d).set_min(0).set_stride(whole(tensor->dim(d).stride()));
     }
-    if (aligned) tensor->set_host_alignment(kVectorBytes);
+    if (aligned) tensor->set_host_alignment(words_at_once() * kVectorBytes / kVectorWords);
   }
   // Of the elements of rows, or of the rows.
   template <typename Parameter>
@@ -90,7 +91,8 @@ class CudaGenerator : public StorageGenerator<T> {
     return part * kChunk + group * (kWarp * vector_length()) + lane * vector_length();
   }
   Expr is_in_row(const Expr &place, const Expr &first, const Expr &n) const {
-    return aligned ? first < n : first + place < n;
+    const int count = elements_at_once();
+    return count == vector_length() ? first < n : first + place / count * count < n;
   }
 
   // `words`, of so many elements each, of a chunk of a row of n; after its end they are 0.
@@ -99,6 +101,7 @@ class CudaGenerator : public StorageGenerator<T> {
     const CudaVars &vars = roles_.vars;
     WarpChunk chunk;
     chunk.words = vector_length() / elements;
+    chunk.words_at_once = std::min(kVectorWords, elements_at_once() / elements);
     chunk.load = Halide::RDom(0, chunk.words, name + "_load");
     const Expr word = chunk.load.x, first = first_of(vars.group, vars.lane, vars.part);
     chunk.load.where(is_in_row(word * elements, first, n));

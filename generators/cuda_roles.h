@@ -33,6 +33,7 @@ struct WarpChunk {
   Halide::Func loaded;  // (word, group, lane, part, row, outer)
   Halide::RDom load;    // (word)
   int words;
+  int words_at_once;
 };
 
 // Sums over such chunks, the same in all lanes of the warp.
@@ -62,6 +63,7 @@ struct CudaRoles {
   CudaVars vars;
   int vector = 0;                 // elements of 16 bytes of a tensor
   int groups = 0;                 // of a chunk
+  int words_at_once = 1;          // of the output
   std::vector<WarpChunk> chunks;  // of tensors; of what belongs to elements
   std::vector<WarpSum> warp_sums;
   Halide::Func block;      // (part, row, outer), over rows that are neighbours

@@ -58,6 +58,7 @@ class CudaRowGenerator : public CudaGenerator<T> {
                          const std::function<Values(const Expr &word)> &values) {
       WarpChunk chunk;
       chunk.words = count;
+      chunk.words_at_once = kVectorWords;
       chunk.loaded = Halide::Func(name);
       chunk.loaded(vars.word, vars.group, vars.lane, vars.part, vars.row, vars.outer) =
           Halide::Tuple(values(first * count + vars.word));

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The operations: for each kernel its operation and part (runtime/dispatch.h), the template that
 # schedules it (schedules/templates.inc), the generator that describes it, and what it fixes of the
-# generator's parameters. Each is built for every dtype.
+# generator's parameters. Each is built for every dtype, or for those that it names.
 halnorm_kernel(layer_norm_forward row      layer_row_norm layer_norm_forward tree=one_chunk)
 halnorm_kernel(layer_norm_forward row_ahead row_norm_ahead layer_norm_forward tree=one_chunk ahead=true)
 halnorm_kernel(layer_norm_forward long_row long_row_norm layer_norm_forward tree=many_chunks)
@@ -36,7 +36,8 @@ halnorm_kernel(any_norm column_backward_channel column_apply apply_backward colu
 halnorm_kernel(any_norm parameter               vector       parameter)
 halnorm_kernel(any_norm parameter_gradient      vector       parameter_gradient)
 
-# The same on CUDA, in its own order of sums (cuda_roles.h). Aligned: rows are whole vectors.
+# The same on CUDA, in its own order of sums (cuda_roles.h). Aligned: rows are whole vectors, or, of
+# the parts named so, halves of them.
 halnorm_kernel(layer_norm_forward cuda_norm cuda_norm cuda_norm has_mean=true aligned=true)
 halnorm_kernel(rms_norm_forward  cuda_norm cuda_norm cuda_norm has_mean=false aligned=true)
 halnorm_kernel(any_norm cuda_norm_backward cuda_norm cuda_norm_backward aligned=true)
@@ -44,14 +45,19 @@ halnorm_kernel(layer_norm_forward cuda_wide_norm cuda_wide_norm cuda_norm has_me
 halnorm_kernel(rms_norm_forward  cuda_wide_norm cuda_wide_norm cuda_norm has_mean=false aligned=true wide=true)
 halnorm_kernel(any_norm cuda_wide_norm_backward cuda_wide_norm cuda_norm_backward aligned=true wide=true)
 halnorm_kernel(any_norm cuda_norm_gradients cuda_norm_gradients cuda_norm_gradients aligned=true)
+halnorm_kernel(any_norm cuda_row_values_halves cuda cuda_sums columns=false summands=values aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_values_aligned cuda cuda_sums columns=false summands=values aligned=true)
 halnorm_kernel(any_norm cuda_row_values_any cuda cuda_sums columns=false summands=values aligned=false)
+halnorm_kernel(any_norm cuda_row_deviations_halves cuda cuda_sums columns=false summands=deviations aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_deviations_aligned cuda cuda_sums columns=false summands=deviations aligned=true)
 halnorm_kernel(any_norm cuda_row_deviations_any cuda cuda_sums columns=false summands=deviations aligned=false)
+halnorm_kernel(any_norm cuda_row_gradients_halves cuda cuda_sums columns=false summands=gradients aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_gradients_aligned cuda cuda_sums columns=false summands=gradients aligned=true)
 halnorm_kernel(any_norm cuda_row_gradients_any cuda cuda_sums columns=false summands=gradients aligned=false)
+halnorm_kernel(any_norm cuda_row_weighted_halves cuda cuda_sums columns=false summands=weighted_gradients aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_weighted_aligned cuda cuda_sums columns=false summands=weighted_gradients aligned=true)
 halnorm_kernel(any_norm cuda_row_weighted_any cuda cuda_sums columns=false summands=weighted_gradients aligned=false)
+halnorm_kernel(any_norm cuda_row_parameters_halves cuda cuda_sums columns=false summands=parameter_gradients aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_parameters_aligned cuda cuda_sums columns=false summands=parameter_gradients aligned=true)
 halnorm_kernel(any_norm cuda_row_parameters_any cuda cuda_sums columns=false summands=parameter_gradients aligned=false)
 halnorm_kernel(any_norm cuda_column_values_aligned cuda cuda_sums columns=true summands=values aligned=true)
@@ -64,12 +70,16 @@ halnorm_kernel(any_norm cuda_column_weighted_aligned cuda cuda_sums columns=true
 halnorm_kernel(any_norm cuda_column_weighted_any cuda cuda_sums columns=true summands=weighted_gradients aligned=false)
 halnorm_kernel(any_norm cuda_column_parameters_aligned cuda cuda_sums columns=true summands=parameter_gradients aligned=true)
 halnorm_kernel(any_norm cuda_column_parameters_any cuda cuda_sums columns=true summands=parameter_gradients aligned=false)
+halnorm_kernel(any_norm cuda_row_apply_halves cuda cuda_apply columns=false gamma_along_rows=true aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_apply_aligned cuda cuda_apply columns=false gamma_along_rows=true aligned=true)
 halnorm_kernel(any_norm cuda_row_apply_any cuda cuda_apply columns=false gamma_along_rows=true aligned=false)
+halnorm_kernel(any_norm cuda_row_apply_channel_halves cuda cuda_apply columns=false gamma_along_rows=false aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_apply_channel_aligned cuda cuda_apply columns=false gamma_along_rows=false aligned=true)
 halnorm_kernel(any_norm cuda_row_apply_channel_any cuda cuda_apply columns=false gamma_along_rows=false aligned=false)
+halnorm_kernel(any_norm cuda_row_backward_halves cuda cuda_apply_backward columns=false gamma_along_rows=true aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_backward_aligned cuda cuda_apply_backward columns=false gamma_along_rows=true aligned=true)
 halnorm_kernel(any_norm cuda_row_backward_any cuda cuda_apply_backward columns=false gamma_along_rows=true aligned=false)
+halnorm_kernel(any_norm cuda_row_backward_channel_halves cuda cuda_apply_backward columns=false gamma_along_rows=false aligned=true halves=true dtypes=f16,bf16)
 halnorm_kernel(any_norm cuda_row_backward_channel_aligned cuda cuda_apply_backward columns=false gamma_along_rows=false aligned=true)
 halnorm_kernel(any_norm cuda_row_backward_channel_any cuda cuda_apply_backward columns=false gamma_along_rows=false aligned=false)
 halnorm_kernel(any_norm cuda_column_apply_aligned cuda cuda_apply columns=true gamma_along_rows=true aligned=true)

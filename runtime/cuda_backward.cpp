@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The gradients on CUDA.
 #include "cuda_stages.h"
+#include "kernel_call.h"
 
 namespace halnorm {
 
@@ -75,14 +76,15 @@ halnorm_status CudaStages::gradients_of_channels(const Parts &parts, const OfRow
 }
 
 bool CudaStages::are_whole_backward() const {
-  return !grid_.columns && is_aligned(x_, call_.storage) && is_aligned(dy_, call_.storage) &&
-         is_aligned(y_, call_.storage) && is_aligned(gamma_);
+  int64_t alignment = smaller(alignment_of(x_, call_.storage), alignment_of(dy_, call_.storage));
+  alignment = smaller(alignment, alignment_of(y_, call_.storage));
+  return !grid_.columns && smaller(alignment, alignment_of(gamma_)) == kVectorBytes;
 }
 
 void CudaStages::add_whole_backward(CudaArguments *arguments, const OfRows &mean,
                                     const OfRows &rstd) const {
-  add(arguments, dy_, call_.storage, true);
-  add(arguments, x_, call_.storage, true);
+  add(arguments, dy_, call_.storage, kVectorBytes);
+  add(arguments, x_, call_.storage, kVectorBytes);
   add(arguments, mean);
   add(arguments, rstd);
   arguments->add(gamma_, {grid_.n, 1});
@@ -98,7 +100,7 @@ halnorm_status CudaStages::whole_rows_backward(const OfRows &mean, const OfRows 
   if (!*done) return HALNORM_OK;
   CudaArguments arguments;
   add_whole_backward(&arguments, mean, rstd);
-  add(&arguments, y_, call_.storage, true);
+  add(&arguments, y_, call_.storage, kVectorBytes);
   if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;
   return memory_.store(grid_, call_.y, &Axis::y, y_);
 }

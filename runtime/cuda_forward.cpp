@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forward operations on CUDA.
 #include "cuda_stages.h"
+#include "kernel_call.h"
 
 namespace halnorm {
 
@@ -85,10 +86,10 @@ halnorm_status CudaStages::running_statistics(OfRows *mean, OfRows *rstd) {
 }
 
 halnorm_status CudaStages::whole_rows(bool *done) {
-  const bool aligned = is_aligned(x_, call_.storage) && is_aligned(y_, call_.storage) &&
-                       is_aligned(gamma_) && is_aligned(beta_);
+  int64_t alignment = smaller(alignment_of(x_, call_.storage), alignment_of(y_, call_.storage));
+  alignment = smaller(alignment, smaller(alignment_of(gamma_), alignment_of(beta_)));
   const Kernel *kernel =
-      aligned && !grid_.columns
+      alignment == kVectorBytes && !grid_.columns
           ? memory_.find_whole(call_.operation, Part::cuda_norm, Part::cuda_wide_norm)
           : nullptr;
   *done = kernel != nullptr;
@@ -97,11 +98,11 @@ halnorm_status CudaStages::whole_rows(bool *done) {
   const OfRows mean = memory_.room_for_statistic(grid_, call_.mean, rows, outers);
   const OfRows rstd = memory_.room_for_statistic(grid_, call_.rstd, rows, outers);
   CudaArguments arguments;
-  add(&arguments, x_, call_.storage, true);
+  add(&arguments, x_, call_.storage, alignment);
   arguments.add(gamma_, {grid_.n, 1});
   arguments.add(beta_, {grid_.n, 1});
   arguments.add(static_cast<float>(call_.eps));
-  add(&arguments, y_, call_.storage, true);
+  add(&arguments, y_, call_.storage, alignment);
   add(&arguments, mean);
   add(&arguments, rstd);
   if (halnorm_status status = memory_.launch(*kernel, &arguments)) return status;

@@ -6,21 +6,28 @@
 namespace halnorm {
 namespace {
 
-// What a thread loads at once, as words of 32 bits (generators/cuda_roles.h).
-constexpr int64_t kVectorBytes = 16, kWordBytes = 4;
+constexpr int64_t kWordBytes = 4;
 
 }  // namespace
 
-bool is_aligned(const Elements &elements, Storage storage) {
-  const int64_t vector = kVectorBytes / element_size(storage);
-  return elements.address % kVectorBytes == 0 && elements.extents[0] % vector == 0 &&
-         elements.strides[1] % vector == 0 && elements.strides[2] % vector == 0;
+int64_t alignment_of(const Elements &elements, Storage storage) {
+  const int64_t least = storage == Storage::f32 ? kVectorBytes : kVectorBytes / 2;
+  for (int64_t bytes = kVectorBytes; bytes >= least; bytes /= 2) {
+    const int64_t count = bytes / element_size(storage);
+    if (elements.address % static_cast<uint64_t>(bytes) == 0 && elements.extents[0] % count == 0 &&
+        elements.strides[1] % count == 0 && elements.strides[2] % count == 0) {
+      return bytes;
+    }
+  }
+  return 0;
 }
 
-bool is_aligned(uint64_t parameter) { return parameter % kVectorBytes == 0; }
+int64_t alignment_of(uint64_t parameter) {
+  return parameter % kVectorBytes == 0 ? kVectorBytes : 0;
+}
 
-void add(CudaArguments *arguments, const Elements &e, Storage storage, bool aligned) {
-  const int64_t word = aligned ? kWordBytes / element_size(storage) : 1;
+void add(CudaArguments *arguments, const Elements &e, Storage storage, int64_t alignment) {
+  const int64_t word = alignment == 0 ? 1 : kWordBytes / element_size(storage);
   arguments->add(e.address, {e.extents[0] / word, e.strides[0]},
                  {e.extents[1], e.strides[1] / word}, {e.extents[2], e.strides[2] / word});
 }

@@ -29,16 +29,21 @@ struct Parts {
   int64_t extents[3], strides[3];
 };
 
-// Kernels of whole vectors take elements as words.
-void add(CudaArguments *arguments, const Elements &elements, Storage storage, bool aligned);
+// What a thread loads at once where rows allow it (generators/cuda_roles.h).
+constexpr int64_t kVectorBytes = 16;
+
+// Bytes that all rows of a tensor begin at a multiple of and are a multiple of, as far as kernels
+// tell: those of a vector, of half a vector of 16-bit elements, or 0. Of gamma or beta: those of a
+// vector, or 0.
+int64_t alignment_of(const Elements &elements, Storage storage);
+int64_t alignment_of(uint64_t parameter);
+
+// Kernels of rows with an alignment take elements as words.
+void add(CudaArguments *arguments, const Elements &elements, Storage storage, int64_t alignment);
 void add(CudaArguments *arguments, const OfRows &of_rows);
 // Whole vectors of a tensor, (element, row of a part, part, outer), of parts of so many rows.
 void add_in_parts(CudaArguments *arguments, const Elements &elements, Storage storage,
                   int64_t rows);
-
-// True if kernels of whole vectors take it: a tensor, or gamma or beta.
-bool is_aligned(const Elements &elements, Storage storage);
-bool is_aligned(uint64_t parameter);
 
 }  // namespace halnorm
 

@@ -4,6 +4,7 @@
 #include "context.h"
 #include "cuda_library.h"
 #include "errors.h"
+#include "kernel_call.h"
 
 namespace halnorm {
 namespace {
@@ -27,19 +28,26 @@ int64_t last_offset(const NormCall &call, Stride stride) {
   return larger(last, call.row_count * call.row_length);
 }
 
-// The kernels of a step: [rows are neighbours][aligned].
+// Of neighbouring rows there are no kernels of halves of vectors: the threads of a warp read
+// neighbours even one by one.
+int64_t usable(bool columns, int64_t alignment) {
+  return columns && alignment < kVectorBytes ? 0 : alignment;
+}
+
+// The kernels of a step.
 struct PartChoice {
-  Part parts[2][2];
-  Part of(bool columns, bool aligned) const { return parts[columns][aligned]; }
+  Part row_any, row_halves, row_aligned, column_any, column_aligned;
+  Part of(bool columns, int64_t alignment) const {
+    const bool aligned = alignment == kVectorBytes;
+    if (columns) return aligned ? column_aligned : column_any;
+    return aligned ? row_aligned : alignment == 0 ? row_any : row_halves;
+  }
 };
 
-#define HALNORM_CUDA_PARTS(what)                                           \
-  {                                                                        \
-    {                                                                      \
-      {Part::cuda_row_##what##_any, Part::cuda_row_##what##_aligned}, {    \
-        Part::cuda_column_##what##_any, Part::cuda_column_##what##_aligned \
-      }                                                                    \
-    }                                                                      \
+#define HALNORM_CUDA_PARTS(what)                                                                  \
+  {                                                                                               \
+    Part::cuda_row_##what##_any, Part::cuda_row_##what##_halves, Part::cuda_row_##what##_aligned, \
+        Part::cuda_column_##what##_any, Part::cuda_column_##what##_aligned                        \
   }
 // In the order of Summands.
 constexpr PartChoice kSums[] = {HALNORM_CUDA_PARTS(values), HALNORM_CUDA_PARTS(deviations),
@@ -81,17 +89,18 @@ halnorm_status CudaStages::sum(const Sums &sums, const OfRows *of_rows, int of_r
   const bool weighted = sums.summands == Summands::weighted_gradients;
   const bool of_rows_of_sums = sums.grid == &sums_grid_;
   const Elements x = of_rows_of_sums ? of_sums(x_) : x_, &dy = dy_;
-  const bool aligned = is_aligned(x, call_.storage) &&
-                       (!of_gradients || is_aligned(dy, call_.storage)) &&
-                       (!weighted || is_aligned(gamma_));
+  int64_t alignment = alignment_of(x, call_.storage);
+  if (of_gradients) alignment = smaller(alignment, alignment_of(dy, call_.storage));
+  if (weighted) alignment = smaller(alignment, alignment_of(gamma_));
+  alignment = usable(columns, alignment);
   const int64_t n = x.extents[columns ? 1 : 0], rows = x.extents[columns ? 0 : 1];
   const int64_t block = sums.across_rows ? kRowsOfAPart : kBlock;
   const int64_t count = ceil_div(n, columns ? block : kChunk), outers = x.extents[2];
   *parts = {{0, 0}, {count, rows, outers}, {columns ? rows : 1, columns ? 1 : count, count * rows}};
   const int sum_count = sums.summands == Summands::values ? 1 : 2;
   CudaArguments arguments;
-  if (of_gradients) add(&arguments, dy, call_.storage, aligned);
-  add(&arguments, x, call_.storage, aligned);
+  if (of_gradients) add(&arguments, dy, call_.storage, alignment);
+  add(&arguments, x, call_.storage, alignment);
   for (int k = 0; k < of_rows_count; ++k) add(&arguments, of_rows[k]);
   if (weighted) arguments.add(gamma_, {n, 1});
   arguments.add(sums.rows_of_a_statistic);
@@ -101,7 +110,7 @@ halnorm_status CudaStages::sum(const Sums &sums, const OfRows *of_rows, int of_r
                   {outers, parts->strides[2]});
   }
   const PartChoice &choice = kSums[static_cast<int>(sums.summands)];
-  return memory_.launch(choice.of(columns, aligned), call_.storage, &arguments);
+  return memory_.launch(choice.of(columns, alignment), call_.storage, &arguments);
 }
 
 void CudaStages::add_parts_of_statistics(CudaArguments *arguments, const Parts &parts,
@@ -119,24 +128,25 @@ void CudaStages::add_parts_of_statistics(CudaArguments *arguments, const Parts &
 halnorm_status CudaStages::apply(bool of_gradient, const Elements *inputs, int input_count,
                                  const OfRows *of_rows, int of_rows_count) {
   const bool along = call_.gamma_along_rows();
-  bool aligned =
-      is_aligned(y_, call_.storage) && is_aligned(gamma_) && (of_gradient || is_aligned(beta_));
+  int64_t alignment = smaller(alignment_of(y_, call_.storage), alignment_of(gamma_));
+  if (!of_gradient) alignment = smaller(alignment, alignment_of(beta_));
   for (int k = 0; k < input_count; ++k) {
-    aligned = aligned && is_aligned(inputs[k], call_.storage);
+    alignment = smaller(alignment, alignment_of(inputs[k], call_.storage));
   }
+  alignment = usable(grid_.columns, alignment);
   CudaArguments arguments;
   for (int k = 0; k < input_count; ++k) {
-    add(&arguments, inputs[k], call_.storage, aligned);
+    add(&arguments, inputs[k], call_.storage, alignment);
   }
   for (int k = 0; k < of_rows_count; ++k) add(&arguments, of_rows[k]);
   const int64_t parameters = memory_.parameter_count();
   arguments.add(gamma_, {parameters, 1});
   if (!of_gradient) arguments.add(beta_, {parameters, 1});
   arguments.add(static_cast<int32_t>(rows_of_a_statistic_));
-  add(&arguments, y_, call_.storage, aligned);
+  add(&arguments, y_, call_.storage, alignment);
   const PartChoice &choice = kLastPasses[of_gradient][along];
   if (halnorm_status status =
-          memory_.launch(choice.of(grid_.columns, aligned), call_.storage, &arguments)) {
+          memory_.launch(choice.of(grid_.columns, alignment), call_.storage, &arguments)) {
     return status;
   }
   return memory_.store(grid_, call_.y, &Axis::y, y_);

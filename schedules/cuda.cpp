@@ -31,21 +31,21 @@ void sum_in_warp(const WarpSum &sum, int vector, const LoopLevel &warp, int chun
   places.update().reorder(sum.steps.x, sum.steps.y).unroll(sum.steps.x).unroll(sum.steps.y);
 }
 
-// A dimension of words that a thread loads or stores, a vector at a time.
+// A dimension of words that a thread loads or stores, so many at once.
 template <typename Dimension>
-void take_vectors(Halide::Stage stage, const Dimension &word, int words, bool aligned) {
-  if (!aligned) {
+void take_words(Halide::Stage stage, const Dimension &word, int words, int at_once) {
+  if (at_once == 1) {
     stage.unroll(word);
-  } else if (words == kVectorWords) {
+  } else if (words == at_once) {
     stage.vectorize(word);
   } else {
     Dimension vector("vector"), within("within");
-    stage.split(word, vector, within, kVectorWords).vectorize(within).unroll(vector);
+    stage.split(word, vector, within, at_once).vectorize(within).unroll(vector);
   }
 }
 
 // Groups in the registers of a thread.
-void load_words(const WarpChunk &chunk, int groups, bool aligned) {
+void load_words(const WarpChunk &chunk, int groups) {
   Func loaded = chunk.loaded;
   const CudaVars vars;
   loaded.store_in(MemoryType::Register);
@@ -57,7 +57,7 @@ void load_words(const WarpChunk &chunk, int groups, bool aligned) {
   }
   loaded.unroll(vars.group);
   loaded.update().reorder(chunk.load.x, vars.group).unroll(vars.group);
-  take_vectors(loaded.update(), chunk.load.x, chunk.words, aligned);
+  take_words(loaded.update(), chunk.load.x, chunk.words, chunk.words_at_once);
 }
 
 // A row, in the registers of a warp.
@@ -68,7 +68,7 @@ void hold_in_warp(const WarpChunk &chunk, const LoopLevel &warp, int groups, int
   loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
   loaded.reorder(vars.word, vars.group, vars.part, vars.lane).unroll(vars.part);
   loaded.gpu_lanes(vars.lane);
-  load_words(chunk, groups, true);
+  load_words(chunk, groups);
   loaded.update().reorder(vars.group, vars.part, vars.lane).unroll(vars.part).gpu_lanes(vars.lane);
 }
 
@@ -89,7 +89,7 @@ void compute_words(const CudaRoles &roles) {
   if (!affine.defined()) return;
   affine.compute_at(words, vars.group);
   for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) affine.bound_extent(one, 1);
-  load_words(roles.affine, 1, true);
+  load_words(roles.affine, 1);
 }
 
 // What a pass over a row of several warps reads, and what it takes from passes before, of a lane.
@@ -103,7 +103,7 @@ void load_anew(const WarpPass &pass, const LoopLevel &of_lane, int groups) {
     }
     loaded.bound(vars.word, 0, chunk.words).bound(vars.group, 0, groups);
     loaded.unroll(vars.group);
-    take_vectors(loaded, vars.word, chunk.words, true);
+    take_words(loaded, vars.word, chunk.words, chunk.words_at_once);
   }
   for (Func func : pass.of_lanes) {
     func.compute_at(of_lane).store_in(MemoryType::Register);
@@ -126,7 +126,7 @@ void share_sums(const CudaRoles &roles, size_t k, const LoopLevel &block, int ch
 
 }  // namespace
 
-void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {
+void schedule_cuda_row_sums(const CudaRoles &roles, const CudaKnobs &knobs) {
   const CudaVars &vars = roles.vars;
   const WarpSum &sum = roles.warp_sums[0];
   Func output = roles.output;
@@ -140,7 +140,7 @@ void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnob
     Func loaded = chunk.loaded;
     loaded.compute_at(sum.pairs, vars.lane);
     for (const Var &one : {vars.lane, vars.part, vars.row, vars.outer}) loaded.bound_extent(one, 1);
-    load_words(chunk, roles.groups, aligned);
+    load_words(chunk, roles.groups);
   }
 }
 
@@ -232,7 +232,7 @@ void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Hali
         .unroll(domain.y);
   };
   loop(sums.update(), added);
-  take_vectors(sums.update(), added.x, roles.vector, true);
+  take_words(sums.update(), added.x, roles.vector, kVectorWords);
   Func terms = roles.terms;
   terms.compute_at(sums, added.y).store_in(MemoryType::Register).unroll(vars.place);
   for (const Var &one : {vars.group, vars.lane, vars.part, vars.row, vars.outer}) {
@@ -267,7 +267,7 @@ void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaK
       .split(thread, block, thread, kWarp * knobs.warps, TailStrategy::GuardWithIf)
       .gpu_blocks(block, vars.part, vars.outer)
       .gpu_threads(thread);
-  take_vectors(output, place, vector, aligned);
+  take_words(output, place, vector, aligned ? kVectorWords : 1);
   sums.compute_at(output, thread).store_in(MemoryType::Register).bound_extent(vars.row, vector);
   sums.unroll(vars.row);
   sums.update().reorder(vars.row, roles.elements).unroll(vars.row);
@@ -301,18 +301,18 @@ void schedule_cuda_vector(Halide::Stage vector, const Var &i, const CudaKnobs &k
   vector.gpu_tile(i, block, thread, kWarp * knobs.warps, TailStrategy::GuardWithIf);
 }
 
-void schedule_cuda_elements(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {
+void schedule_cuda_elements(const CudaRoles &roles, const CudaKnobs &knobs) {
   const Var inner = roles.inner, next = roles.next;
   Func output = roles.output;
   Var column("column"), thread("thread"), word("word"), block("block"), line("line");
   output.reorder(inner, next, roles.vars.outer)
-      .split(inner, thread, word, aligned ? kVectorWords : 1, TailStrategy::RoundUp)
+      .split(inner, thread, word, roles.words_at_once, TailStrategy::RoundUp)
       .split(thread, column, thread, kWarp, TailStrategy::GuardWithIf)
       .split(next, block, line, knobs.warps, TailStrategy::GuardWithIf)
       .reorder(word, thread, line, block, column, roles.vars.outer)
       .gpu_blocks(block, column, roles.vars.outer)
       .gpu_threads(thread, line);
-  if (aligned) output.vectorize(word);
+  if (roles.words_at_once > 1) output.vectorize(word);
 }
 
 }  // namespace halnorm

@@ -14,7 +14,7 @@ struct CudaKnobs {
 };
 
 // A warp for each part of a row.
-void schedule_cuda_row_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
+void schedule_cuda_row_sums(const CudaRoles &roles, const CudaKnobs &knobs);
 // A thread for each part of each of the rows that are neighbours, or of a vector of them.
 void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
 // A warp for each aligned row of so many chunks, which stays in its registers from the first sum to
@@ -31,8 +31,8 @@ void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Hali
 void schedule_cuda_fold(const CudaRoles &roles, const CudaKnobs &knobs);
 // A thread for an element of a dense vector.
 void schedule_cuda_vector(Halide::Stage vector, const Halide::Var &i, const CudaKnobs &knobs);
-// A thread for an element, or a vector of them.
-void schedule_cuda_elements(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs);
+// A thread for as many words of the output as it stores at once.
+void schedule_cuda_elements(const CudaRoles &roles, const CudaKnobs &knobs);
 
 }  // namespace halnorm
 

@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(
         "layer_norm_backward:f32:2x3x2x2100:gamma,dgamma,dbeta,layout=gaps"),
     [](const auto &info) { return test_name(info.param); });
 
-// Each tensor in turn lies where no vector begins: other kernels, the same bits.
+// Each tensor in turn lies where no vector begins, or half a vector: other kernels, the same bits.
 TEST_F(CudaDriver, SameBitsWhicheverTensorIsMisaligned) {
   constexpr size_t kTensors = 6;
   for (const int64_t n : {int64_t{64}, int64_t{2052}}) {
@@ -59,14 +59,14 @@ TEST_F(CudaDriver, SameBitsWhicheverTensorIsMisaligned) {
     CudaDevice::get().upload(statistics.address(), mean_and_rstd, sizeof mean_and_rstd);
     int64_t rows[] = {2, n}, two[] = {2};
     // x, dy, gamma and beta, then y and dx.
-    const auto results = [&](size_t misaligned) {
+    const auto results = [&](size_t misaligned, size_t offset) {
       std::vector<halnorm_tensor> tensors;
       for (size_t t = 0; t < kTensors; ++t) {
         const bool is_parameter = t == 2 || t == 3;
         tensors.push_back(tensor(*memory[t]));
         tensors[t].ndim = is_parameter ? 1 : 2;
         tensors[t].shape = is_parameter ? rows + 1 : rows;
-        tensors[t].byte_offset = t == misaligned ? sizeof(float) : 0;
+        tensors[t].byte_offset = t == misaligned ? offset : 0;
         CudaDevice::get().upload(memory[t]->address() + tensors[t].byte_offset, numbers.data(),
                                  bytes);
       }
@@ -89,14 +89,18 @@ TEST_F(CudaDriver, SameBitsWhicheverTensorIsMisaligned) {
       }
       return all;
     };
-    const std::vector<float> aligned = results(kTensors);
-    for (size_t t = 0; t < kTensors; ++t) EXPECT_EQ(results(t), aligned) << t << ", n " << n;
+    const std::vector<float> aligned = results(kTensors, 0);
+    for (size_t t = 0; t < kTensors; ++t) {
+      EXPECT_EQ(results(t, 4), aligned) << t << ", n " << n;
+      EXPECT_EQ(results(t, 8), aligned) << t << ", n " << n << ", at half a vector";
+    }
   }
 }
 
 // A step of rows or of what is around them that is no whole vector.
 TEST_F(CudaDriver, SameBitsWhateverTheStepsAre) {
   int64_t shape[] = {2, 3, 8}, aligned[] = {28, 8, 1}, odd[] = {25, 8, 1}, odd_rows[] = {28, 9, 1};
+  int64_t halves[] = {26, 8, 1}, halves_of_rows[] = {28, 10, 1};
   const auto normalized = [&](int64_t *strides) {
     std::vector<float> x_values(2 * 28, 0), y_values(2 * 28, 0);
     const auto at = [&](int64_t i) {
@@ -121,6 +125,8 @@ TEST_F(CudaDriver, SameBitsWhateverTheStepsAre) {
   };
   EXPECT_EQ(normalized(odd), normalized(aligned));
   EXPECT_EQ(normalized(odd_rows), normalized(aligned));
+  EXPECT_EQ(normalized(halves), normalized(aligned));
+  EXPECT_EQ(normalized(halves_of_rows), normalized(aligned));
 }
 
 // Rows that lie along three axes, in another order than their statistics: both are packed. Each

@@ -105,6 +105,24 @@ TEST_P(Cuda, SameBitsWhereverTensorsLie) {
   }
 }
 
+// Rows of 16-bit elements that begin and end at halves of vectors, which are loaded at once.
+TEST_P(Cuda, HalvesOfVectorsHaveKernels) {
+  for (const Dtype dtype : {Dtype::f16, Dtype::bf16}) {
+    for (const int64_t n : {int64_t{4}, int64_t{12}, int64_t{1204}, int64_t{4100}}) {
+      const Problem problem = full_problem(GetParam(), dtype, {3, 4, n});
+      EXPECT_EQ(check(problem, on_cuda()).failure, "");
+      const Result halves = run(problem, on_cuda());
+      EXPECT_NE(halves.kernel.find("_halves_"), std::string::npos)
+          << command(problem, on_cuda()) << " ran " << halves.kernel;
+      RunOptions options = on_cuda();
+      options.placement = Placement::odd_offset;
+      const Result odd = run(problem, options);
+      EXPECT_NE(odd.kernel.find("_any_"), std::string::npos) << odd.kernel;
+      EXPECT_EQ(halves.bits, odd.bits) << command(problem, options);
+    }
+  }
+}
+
 // Every kernel of this operation and every stage, preferred in turn.
 TEST_P(Cuda, SameBitsWhicheverKernelsRun) {
   for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::bf16}) {
@@ -175,7 +193,7 @@ TEST_P(Cuda, GradientsOfRowsInOneSweep) {
     RunOptions staged = on_cuda();
     staged.kernel = in_stages(dtype);
     for (const std::vector<int64_t> &shape :
-         {std::vector<int64_t>{1, 8}, {33, held}, {66, held - 8}}) {
+         {std::vector<int64_t>{1, 8}, {33, held}, {34, held - 8}}) {
       Problem problem = full_problem(GetParam(), dtype, shape);
       EXPECT_EQ(check(problem, options).failure, "");
       const Result expected = run(problem, staged);

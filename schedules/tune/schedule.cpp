@@ -95,12 +95,15 @@ std::vector<Family> read_families(const std::string &operations_file,
                                   const std::vector<std::string> &dtypes) {
   std::ifstream file(operations_file);
   if (!file) throw std::runtime_error(operations_file + " cannot be read");
-  static const std::regex form(R"(^halnorm_kernel\((\w+) +(\w+) +(\w+) +(\w+) *(.*)\)$)");
+  static const std::regex form(
+      R"(^halnorm_kernel\((\w+) +(\w+) +(\w+) +(\w+) *(.*?)(?: +dtypes=([a-z0-9,]+))?\)$)");
   std::vector<Family> families;
   for (std::string line; std::getline(file, line);) {
     std::smatch match;
     if (!std::regex_match(line, match, form)) continue;
+    const std::string its_own = "," + match[6].str() + ",";
     for (const std::string &dtype : dtypes) {
+      if (match[6].matched && its_own.find("," + dtype + ",") == std::string::npos) continue;
       families.push_back(
           {match[1], match[2], dtype, &template_named(match[3]), match[4], split(match[5])});
     }

@@ -15,10 +15,11 @@ SCHEDULING = re.compile(
 
 
 def operations(source):
-    """(operation, part, generator, is for CUDA) of each halnorm_kernel() in operations.cmake."""
+    """(operation, part, generator, is for CUDA, dtypes) of each halnorm_kernel() in operations.cmake."""
     text = checks.read(os.path.join(source, "generators", "operations.cmake"))
-    return [(operation, part, generator, template.startswith("cuda")) for operation, part, template, generator
-            in re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+(\w+)\s+(\w+)", text,
+    return [(operation, part, generator, template.startswith("cuda"), (dtypes or "f32,f16,bf16").split(","))
+            for operation, part, template, generator, dtypes
+            in re.findall(r"^halnorm_kernel\((\w+)\s+(\w+)\s+(\w+)\s+(\w+)(?:.* dtypes=([\w,]+))?", text,
                           flags=re.MULTILINE)]
 
 
@@ -48,7 +49,7 @@ def check_operations(options, rows):
     status, output = checks.run(options.generators)
     registered = set(re.findall(r"^ +(\w+)$", output, flags=re.MULTILINE))
     checks.expect(registered, "halnorm_generators lists nothing (%d): %s" % (status, output))
-    for operation, part, generator, _ in rows:
+    for operation, part, generator, _, _ in rows:
         checks.expect(generator in registered,
                       "%s %s: the generator %s is not registered" % (operation, part, generator))
     for generator in sorted(registered - {row[2] for row in rows}):
@@ -130,7 +131,7 @@ def check_kernels(options, rows, targets):
     listed = re.findall(r"^kernel (\S+)$", output, flags=re.MULTILINE)
     built = re.findall(r"^target (\S+)$", output, flags=re.MULTILINE)
     checks.expect(listed, "halnorm_kernel_name() lists nothing")
-    parts = {(operation, part): is_for_cuda for operation, part, _, is_for_cuda in rows}
+    parts = {row[:2]: row[3:] for row in rows}
     pattern = re.compile(r"halnorm_(%s)_(%s)_(f32|f16|bf16)(_n\d+)?(_bytes\d+)?__(%s)(__\w+)?"
                          % ("|".join(sorted({row[0] for row in rows})),
                             "|".join(sorted({row[1] for row in rows}, key=len, reverse=True)),
@@ -144,9 +145,10 @@ def check_kernels(options, rows, targets):
     for target in built:
         checks.expect(target in targets, "the target %s is not in targets.txt" % target)
         for operation, part in sorted(parts):
-            if parts[operation, part] != target.startswith("cuda_"):
+            is_for_cuda, dtypes = parts[operation, part]
+            if is_for_cuda != target.startswith("cuda_"):
                 continue
-            for dtype in ("f32", "f16", "bf16"):
+            for dtype in dtypes:
                 checks.expect((operation, part, dtype, target) in found,
                               "there is no kernel %s %s %s for %s"
                               % (operation, part, dtype, target))

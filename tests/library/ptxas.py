@@ -14,8 +14,9 @@ import checks
 MOST_REGISTERS = [("cuda_norm_gradients", 255), ("cuda_norm_backward", 255), ("cuda_norm", 192),
                   ("cuda_wide_norm", 255), ("cuda_row_parameters", 168),
                   ("cuda_row_weighted", 128), ("", 96)]
-# Of 16 bytes.
+# Of 16 bytes, and of 8.
 WIDE_LOAD = r"ld\.global\.nc\.(v4\.b32|v2\.b64)"
+HALF_LOAD = r"ld\.global\.nc\.(v2\.b32|b64)"
 
 
 def ptx_of(path):
@@ -46,6 +47,9 @@ def check_text(kernel, text):
         checks.expect(len(re.findall(WIDE_LOAD, text)) == loads, name + ": does not read x once")
     if re.search(r"_norm(_backward|_gradients)?$|_aligned$", kernel.part):
         checks.expect(re.search(WIDE_LOAD, text), "%s: has no %s" % (name, WIDE_LOAD))
+        checks.expect(not re.search(r"ld\.global\S*b16", text), name + ": loads of 16 bits")
+    if kernel.part.endswith("_halves"):
+        checks.expect(re.search(HALF_LOAD, text), "%s: has no %s" % (name, HALF_LOAD))
         checks.expect(not re.search(r"ld\.global\S*b16", text), name + ": loads of 16 bits")
     if kernel.part == "cuda_norm_gradients":
         checks.expect(not re.search(r"ld\.global\.(?!nc)", text), name + ": its sums are not in registers")

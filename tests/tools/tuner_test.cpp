@@ -69,6 +69,18 @@ TEST(TunerSchedule, EveryKernelHasADefaultRow) {
   }
 }
 
+TEST(TunerSchedule, AKernelIsOfTheDtypesThatItNames) {
+  int of_16_bits = 0;
+  for (const Family &family :
+       read_families(schedules() + "/../generators/operations.cmake", {"f32", "f16", "bf16"})) {
+    if (family.part != "cuda_row_apply_halves") continue;
+    EXPECT_NE(family.dtype, "f32");
+    EXPECT_EQ(family.parameters.back(), "halves=true");
+    ++of_16_bits;
+  }
+  EXPECT_EQ(of_16_bits, 2);
+}
+
 TEST(TunerRows, PrintedRowsReadBack) {
   const Scratch scratch;
   for (const Target &target : read_targets(schedules() + "/targets.txt")) {
