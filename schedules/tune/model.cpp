@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <fstream>
 #include <map>
 #include <regex>
 #include <stdexcept>
 
 #include "assembly.h"
 #include "process.h"
+#include "temporary_file.h"
 
 namespace halnorm_tune {
 namespace {
@@ -20,27 +17,6 @@ namespace {
 constexpr double kTripCount = 32;
 constexpr int kIterations = 20;
 constexpr double kLimit = 60;  // seconds
-
-// A file that is gone with the object.
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string &text) {
-    const char *directory = std::getenv("TMPDIR");
-    name_ = std::string(directory ? directory : "/tmp") + "/halnorm-model-XXXXXX";
-    const int file = mkstemp(name_.data());
-    if (file < 0) throw std::runtime_error("cannot create '" + name_ + "'");
-    close(file);
-    std::ofstream(name_) << text;
-  }
-  ~TemporaryFile() { unlink(name_.c_str()); }
-  TemporaryFile(const TemporaryFile &) = delete;
-  TemporaryFile &operator=(const TemporaryFile &) = delete;
-
-  const std::string &name() const { return name_; }
-
- private:
-  std::string name_;
-};
 
 std::string input_of_mca(const std::vector<CodeRegion> &regions) {
   std::string text;
