@@ -43,10 +43,12 @@ BUDGET ?=
 TUNE_FLAGS ?=
 BENCH_FLAGS ?=
 tune_is_cross := $(call cross_built,$(TARGET))
+tune_is_for_cuda := $(filter cuda_%,$(TARGET))
 TUNE_BUILD := $(if $(tune_is_cross),$(ARM_BUILD),$(BUILD))
-METRIC ?= $(if $(tune_is_cross),instructions,time)
+METRIC ?= $(if $(tune_is_cross),instructions,$(if $(tune_is_for_cuda),model,time))
 RUNNER ?= $(if $(tune_is_cross),qemu-aarch64)
-TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules/tune/counted.txt))
+TUNE_PROBLEMS = $(or $(PROBLEMS),$(if $(filter instructions,$(METRIC)),schedules/tune/counted.txt),\
+  $(if $(tune_is_for_cuda),schedules/tune/modelled.txt))
 
 # Only its baselines are built.
 BEST_TARGET = $$($(BUILD)/bench/halnorm_bench --print-target)
@@ -217,14 +219,14 @@ endif
 tune: $(TOOLS)
 	@scripts/require_packages.sh $(TEST_PACKAGES) $(if $(tune_is_cross),$(ARM_PACKAGES) qemu-user)
 	$(CONFIGURE) -DHALNORM_TESTS=ON
-	$(CMAKE) --build $(BUILD) --target halnorm-tune
+	$(CMAKE) --build $(BUILD) --target halnorm-tune $(if $(tune_is_for_cuda),halnorm_ptx)
 	$(if $(tune_is_cross),$(CONFIGURE_ARM) -DHALNORM_TUNER=ON)
 	$(if $(tune_is_cross),$(CMAKE) --build $(ARM_BUILD) --target halnorm_trial_parts)
 	$(BUILD)/schedules/tune/halnorm-tune --kit=$(TUNE_BUILD)/schedules/tune/kit.json --target=$(TARGET) \
 	  --log=build/tune/$(TARGET).jsonl --metric=$(METRIC) $(if $(RUNNER),--runner='$(RUNNER)') \
 	  $(if $(TUNE_PROBLEMS),--problems='$(TUNE_PROBLEMS)') $(if $(BUDGET),--budget=$(BUDGET)) $(TUNE_FLAGS)
 	$(CMAKE) --build $(TUNE_BUILD)
-	$(if $(tune_is_cross),,HALNORM_UPDATE_INSTRUCTIONS=1 $(BUILD)/tests/tools/halnorm_tools_tests --gtest_filter='Instructions.*')
+	$(if $(tune_is_cross)$(tune_is_for_cuda),,HALNORM_UPDATE_INSTRUCTIONS=1 $(BUILD)/tests/tools/halnorm_tools_tests --gtest_filter='Instructions.*')
 
 report: $(PLOTS)
 	@rm -rf build/report

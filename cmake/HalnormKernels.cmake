@@ -143,6 +143,14 @@ function(halnorm_is_for_cuda halide_target out)
   set(${out} "${CMAKE_MATCH_1}" PARENT_SCOPE)
 endfunction()
 
+# What LLVM is told of a target's kernels: sums and products of strict_float are not contracted but in
+# PTX, unless it is told.
+function(halnorm_llvm_arguments halide_target out)
+  halnorm_is_for_cuda(${halide_target} arguments)
+  string(REPLACE "cuda" "-nvptx-fma-level=0" arguments "${arguments}")
+  set(${out} "${arguments}" PARENT_SCOPE)
+endfunction()
+
 # The words that make halnorm_generators compile one kernel, to <directory>/<symbol>.o.
 function(halnorm_generator_arguments symbol generator halide_target directory out)
   set(${out} -g ${generator} -f ${symbol} -n ${symbol} -o "${directory}" -e object
@@ -155,14 +163,12 @@ function(halnorm_add_kernel symbol generator halide_target directory)
   if(known)
     return()
   endif()
-  # Sums and products of strict_float are not contracted but in PTX, unless LLVM is told.
-  halnorm_is_for_cuda(${halide_target} contraction)
-  string(REPLACE "cuda" "-nvptx-fma-level=0" contraction "${contraction}")
+  halnorm_llvm_arguments(${halide_target} llvm_arguments)
   halnorm_generator_arguments(${symbol} ${generator} ${halide_target} "${directory}" arguments
                               ${ARGN})
   add_custom_command(
     OUTPUT "${directory}/${symbol}.o"
-    COMMAND "${CMAKE_COMMAND}" -E env HL_LLVM_ARGS=${contraction}
+    COMMAND "${CMAKE_COMMAND}" -E env HL_LLVM_ARGS=${llvm_arguments}
             $<TARGET_FILE:halnorm_generators> ${arguments}
     DEPENDS halnorm_generators
     COMMENT "Kernel ${symbol}"
@@ -250,6 +256,14 @@ function(halnorm_halide_system architecture system)
   endif()
 endfunction()
 
+# The Halide target of a line of schedules/targets.txt, for an operating system of Halide's.
+function(halnorm_halide_target triple system out)
+  halnorm_halide_system(architecture _)
+  string(REGEX REPLACE "^host-" "${architecture}-${system}-" halide_target "${triple}")
+  string(REPLACE "-linux" "-${system}" halide_target "${halide_target}")
+  set(${out} "${halide_target}" PARENT_SCOPE)
+endfunction()
+
 # The targets whose kernels this build can be of, in the order of the list.
 function(halnorm_targets_of_system out)
   cmake_path(GET CMAKE_CURRENT_FUNCTION_LIST_DIR PARENT_PATH source)
@@ -270,7 +284,6 @@ endfunction()
 function(halnorm_add_kernel_objects system kernel_directory)
   halnorm_read_targets("${PROJECT_SOURCE_DIR}/schedules/targets.txt" target)
   halnorm_targets_of_system(possible_targets)
-  halnorm_halide_system(architecture _)
   foreach(target IN LISTS HALNORM_TARGETS)
     if(NOT target IN_LIST target_names)
       message(FATAL_ERROR "HALNORM_TARGETS: '${target}' is not in schedules/targets.txt, "
@@ -290,8 +303,7 @@ function(halnorm_add_kernel_objects system kernel_directory)
     if(NOT target IN_LIST HALNORM_TARGETS)
       continue()
     endif()
-    string(REGEX REPLACE "^host-" "${architecture}-${system}-" halide_target "${target_${target}_triple}")
-    string(REPLACE "-linux" "-${system}" halide_target "${halide_target}")
+    halnorm_halide_target("${target_${target}_triple}" ${system} halide_target)
     halnorm_rows_of_target("${PROJECT_SOURCE_DIR}/schedules" ${target} target rows ${ARGN})
     set(schedule_words * ${dtypes})
     include("${operations}")

@@ -70,6 +70,19 @@ Ratio ratio_of(const std::vector<double> &library, const std::vector<double> &ke
   return ratio;
 }
 
+Ratio ratio_of_calls(const ModelledCall &library, const ModelledCall &kernel) {
+  constexpr double kNotTold = 0.1;
+  std::vector<double> logs;
+  Ratio ratio;
+  for (size_t i = 0; i < library.size(); ++i) {
+    logs.push_back(std::log(seconds_of(library[i]) / seconds_of(kernel.at(i))));
+    ratio.log += logs.back() / static_cast<double>(library.size());
+  }
+  const auto [least, most] = std::minmax_element(logs.begin(), logs.end());
+  ratio.noise = std::hypot(kNotTold, *most - *least);
+  return ratio;
+}
+
 Ratio Outcome::score() const {
   Ratio score;
   if (ratios.empty()) return score;
@@ -107,8 +120,9 @@ Outcome Measurer::run(const std::string &program, const std::string &symbol,
                   "--round-ms=" + std::to_string(effort.round_ms)});
   const bool timed = options_.metric == Metric::time;
   for (const std::string &problem : checked) command.push_back("--check=" + problem);
+  // What the model is asked of is too large for an interpreter.
   for (const std::string &problem : problems) {
-    command.push_back(timed ? problem : "--check=" + problem);
+    if (!models_launches()) command.push_back(timed ? problem : "--check=" + problem);
   }
   const Finished finished = halnorm_tune::run(command, options_.limit * effort.limits);
   Outcome outcome;
@@ -132,8 +146,50 @@ Outcome Measurer::run(const std::string &program, const std::string &symbol,
   }
   if (options_.metric == Metric::instructions) {
     count(program, symbol, problems, options_.limit * effort.limits, &outcome);
+  } else if (models_launches()) {
+    compare_calls(program, symbol, problems, &outcome);
   }
   return outcome;
+}
+
+std::string Measurer::launches_of(const std::string &program, const std::string &symbol,
+                                  const std::vector<std::string> &problems) {
+  constexpr double kLimit = 600;
+  Command arguments = {"--launches"};
+  if (!symbol.empty()) arguments.push_back("--kernel=" + symbol);
+  arguments.insert(arguments.end(), problems.begin(), problems.end());
+  return output_of(program, arguments, kLimit);
+}
+
+std::map<std::string, std::vector<std::string>> Measurer::launched_kernels(
+    const std::string &program, const std::vector<std::string> &problems) {
+  return kernels_of(launches_of(program, "", problems));
+}
+
+std::map<std::string, ModelledCall> Measurer::model_calls(
+    const std::string &program, const std::string &symbol,
+    const std::vector<std::string> &problems) {
+  return launches_.calls_of(launches_of(program, symbol, problems));
+}
+
+void Measurer::compare_calls(const std::string &program, const std::string &symbol,
+                             const std::vector<std::string> &problems, Outcome *outcome) {
+  std::vector<std::string> unknown;
+  for (const std::string &problem : problems) {
+    if (calls_of_library_.count(problem) == 0) unknown.push_back(problem);
+  }
+  if (!unknown.empty()) calls_of_library_.merge(model_calls(program, "", unknown));
+  try {
+    for (const auto &[problem, call] : model_calls(program, symbol, problems)) {
+      outcome->ratios[problem] = ratio_of_calls(calls_of_library_.at(problem), call);
+    }
+  } catch (const NoTime &trouble) {
+    outcome->status = "illegal";
+    outcome->message = trouble.what();
+  } catch (const std::runtime_error &trouble) {
+    outcome->status = "crashed";
+    outcome->message = trouble.what();
+  }
 }
 
 void Measurer::count(const std::string &program, const std::string &symbol,

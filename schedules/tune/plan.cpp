@@ -102,6 +102,28 @@ double share_of(const std::map<std::string, double> &kernels, const Family &fami
   return share;
 }
 
+// The mean of those on each GPU.
+std::map<std::string, double> shares_of(const ModelledCall &call) {
+  std::map<std::string, double> shares;
+  for (const std::vector<ModelledLaunch> &launches : call) {
+    const double whole = seconds_of(launches) * static_cast<double>(call.size());
+    for (const ModelledLaunch &launch : launches) {
+      shares[launch.kernel] += launch.time.seconds / whole;
+    }
+  }
+  return shares;
+}
+
+// With so few rows that an interpreter runs it in a fraction of a second; nothing where it has
+// channels, which are as many in `checked.txt`.
+std::optional<std::string> with_few_rows(const std::string &text) {
+  constexpr int64_t kFewRows = 5;
+  Problem problem = halnorm_test::must_parse(text);
+  if (problem.has_channels() || problem.shape.size() != 2) return std::nullopt;
+  problem.shape[0] = std::min(problem.shape[0], kFewRows);
+  return print(problem);
+}
+
 }  // namespace
 
 std::vector<std::string> read_problems(const std::vector<std::string> &files_or_problems,
@@ -130,8 +152,12 @@ Shares profile(const std::vector<std::string> &problems, ProgramBuilder *builder
     if (log->recall(key(problem)) == nullptr) missing.push_back(problem);
   }
   constexpr double kLimit = 900;
-  if (!missing.empty()) {
-    builder->build_profiler();
+  if (!missing.empty()) builder->build_profiler();
+  if (!missing.empty() && measurer->models_launches()) {
+    for (const auto &[problem, call] : measurer->model_calls(builder->program(), "", missing)) {
+      log->append(key(problem), {{"profile", {{"problem", problem}, {"shares", shares_of(call)}}}});
+    }
+  } else if (!missing.empty()) {
     Command arguments = {"--round-ms=2"};
     arguments.insert(arguments.end(), missing.begin(), missing.end());
     std::istringstream output(measurer->output_of(builder->program(), arguments, kLimit));
@@ -153,8 +179,18 @@ Shares profile(const std::vector<std::string> &problems, ProgramBuilder *builder
   return shares;
 }
 
+Shares profile_parts(const std::vector<std::string> &problems, ProgramBuilder *builder,
+                     Measurer *measurer) {
+  builder->build_profiler();
+  Shares shares;
+  for (const auto &[problem, kernels] : measurer->launched_kernels(builder->program(), problems)) {
+    for (const std::string &kernel : kernels) shares[problem][kernel] = 1;
+  }
+  return shares;
+}
+
 std::vector<Weighed> make_plan(const std::vector<Family> &families, const std::vector<Row> &rows,
-                               const Shares &problems, const Shares &checked) {
+                               const Shares &problems, const Shares &checked, bool check_few_rows) {
   std::vector<Weighed> weighed;
   for (const Family &family : families) {
     if (family.schedule->words.empty()) continue;
@@ -180,6 +216,10 @@ std::vector<Weighed> make_plan(const std::vector<Family> &families, const std::v
     plan.schedule = plan.schedule.with_lengths(lengths_of(plan.uses));
     for (const auto &[text, kernels] : checked) {
       if (share_of(kernels, family) > 0) plan.checked.push_back(text);
+    }
+    for (const Use &use : plan.uses) {
+      const std::optional<std::string> few_rows = with_few_rows(use.problem);
+      if (check_few_rows && few_rows) plan.checked.push_back(*few_rows);
     }
     weighed.push_back({std::move(plan), weight * (family.dtype == "f32" ? 1 : kWeightOf16Bits)});
   }

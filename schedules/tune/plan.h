@@ -24,6 +24,9 @@ std::vector<std::string> read_problems(const std::vector<std::string> &files_or_
 using Shares = std::map<std::string, std::map<std::string, double>>;
 Shares profile(const std::vector<std::string> &problems, ProgramBuilder *builder,
                Measurer *measurer, Log *log);
+// Where the model is asked of calls, all that takes part has a share, and nothing more is said.
+Shares profile_parts(const std::vector<std::string> &problems, ProgramBuilder *builder,
+                     Measurer *measurer);
 
 struct Weighed {
   FamilyPlan plan;
@@ -31,9 +34,10 @@ struct Weighed {
 };
 
 // The families that have a schedule to choose and a share in any problem, the weightiest first,
-// 16-bit ones after those of f32, whose schedules they try first.
+// 16-bit ones after those of f32, whose schedules they try first. Where problems are not run, their
+// bits are checked with few rows.
 std::vector<Weighed> make_plan(const std::vector<Family> &families, const std::vector<Row> &rows,
-                               const Shares &problems, const Shares &checked);
+                               const Shares &problems, const Shares &checked, bool check_few_rows);
 
 // The same where nothing can be run: a CPU that the model knows stands in the place of a problem,
 // and every family weighs the same.

@@ -15,6 +15,7 @@ namespace halnorm_tune {
 namespace {
 
 constexpr double kLinkLimit = 120;
+constexpr char kRecorderHeader[] = "#include \"trial_launches.h\"\n";
 
 std::string contents(const std::string &file) {
   std::ifstream stream(file, std::ios::binary);
@@ -38,17 +39,17 @@ std::string launch_of(const Point &point) {
 
 }  // namespace
 
-ProgramBuilder::ProgramBuilder(const Kit &kit, const Target &target, std::string directory,
+ProgramBuilder::ProgramBuilder(const Kit &kit, const std::string &target, std::string directory,
                                int jobs, double generate_limit)
     : kit_(kit),
-      target_(target),
+      target_(kit.target_named(target)),
+      for_cuda_(target_.halide_target.find("-cuda-") != std::string::npos),
       directory_(std::move(directory)),
       program_(directory_ + "/halnorm_trial"),
       jobs_(jobs),
       generate_limit_(generate_limit) {
   std::filesystem::create_directories(directory_);
-  const auto number = std::find(kit.targets.begin(), kit.targets.end(), target.name);
-  target_number_ = std::to_string(number - kit.targets.begin());
+  target_number_ = std::to_string(&target_ - kit.targets.data());
   std::istringstream table(contents(kit_.tables + "/kernel_table.inc"));
   static const std::regex entry(R"(HALNORM_KERNEL\((\w+), \w+, \w+, \w+, ([0-9]+),.*)");
   for (std::string line; std::getline(table, line);) {
@@ -58,13 +59,15 @@ ProgramBuilder::ProgramBuilder(const Kit &kit, const Target &target, std::string
     library_symbols_.push_back(match[1]);
   }
   if (library_symbols_.empty()) {
-    throw std::runtime_error("the build has no kernel for the target '" + target.name + "'");
+    throw std::runtime_error("the build has no kernel for the target '" + target + "'");
   }
 }
 
 Command ProgramBuilder::command(const Family &family, const Point &point, const std::string &symbol,
                                 const std::string &kind) const {
-  Command words = {kit_.generators,
+  Command words = {"env",
+                   "HL_LLVM_ARGS=" + target_.llvm_arguments,
+                   kit_.generators,
                    "-g",
                    family.generator,
                    "-f",
@@ -85,15 +88,16 @@ Command ProgramBuilder::command(const Family &family, const Point &point, const 
 
 std::vector<Built> ProgramBuilder::build(const Family &family, const std::vector<Point> &points) {
   std::vector<Built> built = generate(family, points);
+  const std::string table = for_cuda_ ? recording_table(&points_source_) : library_table_;
   write(directory_ + "/points.cpp", points_source_);
-  link(library_table_ + points_table_, {directory_ + "/points.cpp"}, points_objects_);
+  link(table + points_table_, {directory_ + "/points.cpp"}, points_objects_);
   return built;
 }
 
 std::vector<Built> ProgramBuilder::generate(const Family &family,
                                             const std::vector<Point> &points) {
   points_table_.clear();
-  points_source_.clear();
+  points_source_ = for_cuda_ ? kRecorderHeader : "";
   points_objects_.clear();
   // Points that differ in the launch only have one kernel, under as many names in the table.
   std::map<std::string, size_t> first_with_knobs;
@@ -126,25 +130,58 @@ std::vector<Built> ProgramBuilder::generate(const Family &family,
     points_table_ += "HALNORM_KERNEL(" + one.symbol + ", " + family.operation + ", " + family.part +
                      ", " + family.dtype + ", " + target_number_ + ", kAnyLength, 0, " +
                      std::to_string(points[i].rows()) + ", " + launch_of(points[i]) + ")\n";
-    points_source_ += "extern \"C\" int " + kernel + "_argv(void **);\nextern \"C\" int " +
-                      one.symbol + "_argv(void **arguments) { return " + kernel +
-                      "_argv(arguments); }\n";
+    points_source_ += for_cuda_
+                          ? recorder(one.symbol, kernel)
+                          : "extern \"C\" int " + kernel + "_argv(void **);\nextern \"C\" int " +
+                                one.symbol + "_argv(void **arguments) { return " + kernel +
+                                "_argv(arguments); }\n";
   }
   return built;
 }
 
-void ProgramBuilder::build_profiler() {
-  std::string table = library_table_, list, wrappers = "#include \"trial_profile.h\"\n";
+std::string ProgramBuilder::recorder(const std::string &name, const std::string &kernel) const {
+  return "extern \"C\" int " + kernel +
+         "_argv(void **);\nextern \"C\" const halide_filter_metadata_t *" + kernel +
+         "_metadata();\nextern \"C\" int " + name +
+         "_argv(void **arguments) {\n  return halnorm_tune::run_recorded(" + kernel + "_argv, \"" +
+         kernel + "\", " + kernel + "_metadata(), arguments);\n}\n";
+}
+
+std::string ProgramBuilder::wrap_library(
+    const std::string &prefix, std::string *source,
+    const std::function<std::string(size_t number, const std::string &kernel)> &wrapped) const {
+  std::string table = library_table_;
   for (size_t i = 0; i < library_symbols_.size(); ++i) {
-    const std::string &kernel = library_symbols_[i];
-    const std::string wrapper = "halnorm_profiled_" + std::to_string(i);
-    const std::string entry = "HALNORM_KERNEL(" + kernel + ",";
-    table.replace(table.find(entry), entry.size(), "HALNORM_KERNEL(" + wrapper + ",");
-    wrappers += "extern \"C\" int " + kernel + "_argv(void **);\nextern \"C\" int " + wrapper +
-                "_argv(void **arguments) {\n  return halnorm_tune::profiled<" + kernel +
-                "_argv>(halnorm_tune::profiles + " + std::to_string(i) + ", arguments);\n}\n";
-    list += "{\"" + kernel + "\", 0},\n";
+    const std::string entry = "HALNORM_KERNEL(" + library_symbols_[i] + ",";
+    table.replace(table.find(entry), entry.size(),
+                  "HALNORM_KERNEL(" + prefix + std::to_string(i) + ",");
+    *source += wrapped(i, library_symbols_[i]);
   }
+  return table;
+}
+
+std::string ProgramBuilder::recording_table(std::string *source) const {
+  return wrap_library("halnorm_recorded_", source, [&](size_t number, const std::string &kernel) {
+    return recorder("halnorm_recorded_" + std::to_string(number), kernel);
+  });
+}
+
+void ProgramBuilder::build_profiler() {
+  if (for_cuda_) {
+    std::string recorders = kRecorderHeader;
+    const std::string table = recording_table(&recorders);
+    write(directory_ + "/profile.cpp", recorders);
+    return link(table, {directory_ + "/profile.cpp"}, {});
+  }
+  std::string list, wrappers = "#include \"trial_profile.h\"\n";
+  const std::string table =
+      wrap_library("halnorm_profiled_", &wrappers, [&](size_t number, const std::string &kernel) {
+        list += "{\"" + kernel + "\", 0},\n";
+        return "extern \"C\" int " + kernel +
+               "_argv(void **);\nextern \"C\" int halnorm_profiled_" + std::to_string(number) +
+               "_argv(void **arguments) {\n  return halnorm_tune::profiled<" + kernel +
+               "_argv>(halnorm_tune::profiles + " + std::to_string(number) + ", arguments);\n}\n";
+      });
   wrappers += "namespace halnorm_tune {\nProfile profiles[] = {" + list +
               "};\nconst int profile_count = " + std::to_string(library_symbols_.size()) + ";\n}\n";
   write(directory_ + "/profile.cpp", wrappers);
@@ -157,15 +194,18 @@ void ProgramBuilder::link(const std::string &table, const std::vector<std::strin
   write(directory_ + "/kernel_table.inc", table);
   Command command = kit_.compiler;
   command.insert(command.end(),
-                 {"-o", program_, "-static", "-I" + directory_, "-I" + kit_.tables,
-                  "-I" + kit_.source, "-I" + kit_.source + "/runtime",
-                  "-I" + kit_.schedules() + "/tune", kit_.source + "/runtime/dispatch.cpp"});
+                 {"-o", program_, "-I" + directory_, "-I" + kit_.tables, "-I" + kit_.source,
+                  "-I" + kit_.source + "/runtime", "-I" + kit_.schedules() + "/tune",
+                  kit_.source + "/runtime/dispatch.cpp"});
   command.insert(command.end(), sources.begin(), sources.end());
   command.insert(command.end(), objects.begin(), objects.end());
   for (const std::string &symbol : library_symbols_) {
     command.push_back(kit_.kernels + "/" + symbol + ".o");
   }
-  command.insert(command.end(), {kit_.archive, "-pthread", "-lm"});
+  // What kernels for CUDA call: trial_launches.cpp. A program that opens the driver is not static.
+  command.insert(command.end(),
+                 {kit_.archive, "-pthread", "-lm", "-Wl,--wrap=halide_cuda_run",
+                  "-Wl,--wrap=halide_cuda_initialize_kernels", for_cuda_ ? "-ldl" : "-static"});
   const Finished linked = run(command, kLinkLimit);
   if (!linked.good()) throw std::runtime_error("linking a trial " + linked.trouble());
 }

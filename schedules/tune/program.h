@@ -5,13 +5,13 @@
 #define HALNORM_SCHEDULES_TUNE_PROGRAM_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "kit.h"
 #include "object_file.h"
 #include "process.h"
-#include "rows.h"
 #include "schedule.h"
 
 namespace halnorm_tune {
@@ -27,7 +27,7 @@ struct Built {
 class ProgramBuilder {
  public:
   // Everything that it writes is in `directory`.
-  ProgramBuilder(const Kit &kit, const Target &target, std::string directory, int jobs,
+  ProgramBuilder(const Kit &kit, const std::string &target, std::string directory, int jobs,
                  double generate_limit);
 
   // Makes the program anew with a kernel for each of the points; `program()` then runs it. The
@@ -35,22 +35,29 @@ class ProgramBuilder {
   std::vector<Built> build(const Family &family, const std::vector<Point> &points);
   // The kernels of such a program without the program.
   std::vector<Built> generate(const Family &family, const std::vector<Point> &points);
-  // The same with wrappers that measure every kernel of the library.
+  // The same with wrappers that measure every kernel of the library; of CUDA, that record launches.
   void build_profiler();
 
   const std::string &program() const { return program_; }
-  const std::string &target() const { return target_.name; }
   // Of a point's kernel, for those who read it.
   std::string assembly(const Family &family, const Point &point);
 
  private:
   Command command(const Family &family, const Point &point, const std::string &symbol,
                   const std::string &kind) const;
+  // The table with a wrapper for each kernel of the library, which `wrapped` makes the body of.
+  std::string wrap_library(
+      const std::string &prefix, std::string *source,
+      const std::function<std::string(size_t number, const std::string &kernel)> &wrapped) const;
+  // One of kernels for CUDA, which records what the kernel launches where a trial is asked for it.
+  std::string recorder(const std::string &name, const std::string &kernel) const;
+  std::string recording_table(std::string *source) const;
   void link(const std::string &table, const std::vector<std::string> &sources,
             const std::vector<std::string> &objects);
 
   const Kit &kit_;
-  const Target target_;
+  const BuiltTarget &target_;
+  const bool for_cuda_;
   const std::string directory_, program_;
   const int jobs_;
   const double generate_limit_;

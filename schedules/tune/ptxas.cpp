@@ -24,7 +24,7 @@ MachineCode read_ptxas(const std::string &output) {
 std::map<std::string, MachineCode> assemble(const std::string &ptx, const std::string &ptxas,
                                             const std::vector<std::string> &architectures,
                                             int jobs) {
-  constexpr double kLimit = 60;  // seconds
+  constexpr double kLimit = 300;  // seconds
   const TemporaryFile source(ptx);
   std::vector<Command> commands;
   for (const std::string &architecture : architectures) {

@@ -65,6 +65,11 @@ double Template::points() const {
   return count;
 }
 
+bool Template::has_launch_words() const {
+  return std::any_of(words.begin(), words.end(),
+                     [](const Word &word) { return word.kind == WordKind::launch; });
+}
+
 Template Template::with_lengths(const std::vector<int> &lengths) const {
   Template changed = *this;
   for (Word &word : changed.words) {
@@ -150,12 +155,16 @@ Point Point::mix(const Point &a, const Point &b, std::mt19937_64 *random) {
   return mixed;
 }
 
-int Point::rows() const {
+std::optional<int> Point::value_of(const std::string &word) const {
   for (size_t i = 0; i < values_.size(); ++i) {
-    if (schedule_->words[i].name == "rows") return values_[i];
+    if (schedule_->words[i].name == word) return values_[i];
   }
-  return 1;
+  return std::nullopt;
 }
+
+std::optional<int> Point::held() const { return value_of("held"); }
+
+int Point::rows() const { return held().value_or(value_of("rows").value_or(1)); }
 
 Settings Point::settings() const {
   Settings settings;
@@ -167,8 +176,9 @@ std::string Point::text(bool launch) const {
   std::string text;
   for (size_t i = 0; i < values_.size(); ++i) {
     const Word &word = schedule_->words[i];
+    const bool is_always_said = word.name == "rows" || word.name == "held";
     if ((word.kind == WordKind::launch) != launch ||
-        (values_[i] == word.initial && word.name != "rows"))
+        (values_[i] == word.initial && !is_always_said))
       continue;
     text += (text.empty() ? "" : " ") + word.name + "=" + std::to_string(values_[i]);
   }

@@ -5,6 +5,7 @@
 #define HALNORM_SCHEDULES_TUNE_SCHEDULE_H_
 
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ struct Template {
   // With one value for launch words and cache knobs, of which a kernel's code does not tell what
   // they are worth: that of the settings.
   Template of_code(const std::map<std::string, int> &settings) const;
+  bool has_launch_words() const;
   double points() const;  // how many there are, legal or not
 };
 const Template &template_named(const std::string &name);
@@ -65,18 +67,21 @@ class Point {
   // Each word from one of two points.
   static Point mix(const Point &a, const Point &b, std::mt19937_64 *random);
 
-  // As rows say them: words at their initial value are left out, but never `rows`, which the
-  // runtime reads too.
+  // As rows say them: words at their initial value are left out, but never `rows` and `held`, which
+  // the runtime reads too.
   Settings settings() const;
   std::string knobs() const { return text(false); }
   std::string launch() const { return text(true); }
-  int rows() const;
+  int rows() const;  // or, of a kernel of CUDA, `held`
+  // The longest row that a kernel of whole rows of CUDA can take; none of others.
+  std::optional<int> held() const;
 
   bool operator<(const Point &other) const { return values_ < other.values_; }
   bool operator==(const Point &other) const { return values_ == other.values_; }
 
  private:
   std::string text(bool launch) const;
+  std::optional<int> value_of(const std::string &word) const;
 
   const Template *schedule_;
   std::vector<int> values_;

@@ -77,9 +77,9 @@ void Search::build(const std::vector<Point> &points) {
   for (const Point &point : points) {
     if (std::find(all.begin(), all.end(), point) == all.end()) all.push_back(point);
   }
-  const bool runs = measurer_.options().metric != Metric::model;
-  const std::vector<Built> built =
-      runs ? builder_.build(plan_->family, all) : builder_.generate(plan_->family, all);
+  const std::vector<Built> built = measurer_.models_assembly()
+                                       ? builder_.generate(plan_->family, all)
+                                       : builder_.build(plan_->family, all);
   built_.clear();
   for (size_t i = 0; i < all.size(); ++i) built_.emplace(all[i], built[i]);
   unlogged_ += seconds_since(start);
@@ -93,15 +93,18 @@ Outcome Search::measure(const Point &point, size_t rung) {
   if (rung == 0 && point.launch().empty() && !digests_.insert(built.weight.digest).second) {
     return {"duplicate", "the code of an earlier point", {}, 0};
   }
-  if (measurer_.options().metric == Metric::model) {
-    if (rung > 0) return tried_.at(point).rungs.at(0);
+  // What a model says of all problems once, it says again.
+  const bool models = measurer_.options().metric == Metric::model;
+  if (models && rung > 0) return tried_.at(point).rungs.at(0);
+  if (measurer_.models_assembly()) {
     if (library_assembly_.empty()) {
       library_assembly_ = builder_.assembly(plan_->family, point_of(plan_->rows.back()));
     }
     return measurer_.model(builder_.assembly(plan_->family, point), library_assembly_);
   }
+  const size_t effort = models ? kJudge : rung;
   return measurer_.run(builder_.program(), built.symbol, "halnorm_point_0", plan_->checked,
-                       problems_of(rung), kLadder[rung].effort);
+                       problems_of(effort), kLadder[effort].effort);
 }
 
 void Search::evaluate(const std::vector<Point> &points, size_t rung, const std::string &origin) {
@@ -321,12 +324,17 @@ FamilyResult Search::choose() {
   result.gain = std::exp(gain.log / total);
   for (size_t b = 0; b < buckets.size(); ++b) {
     const Point &point = judged[buckets[b].choice];
+    Bounds bounds = buckets[b].bounds;
+    // Longer rows would be left to other kernels: what comes after is better for them.
+    if (bounds.longest != kAnyLength && point.held()) {
+      bounds.longest = std::min(bounds.longest, int64_t{*point.held()});
+    }
     const Family &family = plan_->family;
     result.settings.push_back(point.settings());
     result.rows.push_back({family.operation,
                            family.part,
                            family.dtype,
-                           buckets[b].bounds,
+                           bounds,
                            point.knobs(),
                            point.launch(),
                            provenance_,

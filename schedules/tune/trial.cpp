@@ -14,6 +14,7 @@
 #include "tests/problem.h"
 #include "tests/reference.h"
 #include "tests/tensors.h"
+#include "trial_launches.h"
 #include "trial_profile.h"
 
 namespace halnorm_tune {
@@ -25,16 +26,19 @@ using halnorm_test::Tensors;
 
 constexpr char kUsage[] =
     "usage: halnorm_trial --target=T [--kernel=K --reference=R] [--threads=N] [--rounds=N]\n"
-    "                     [--round-ms=MS] [--calls=N] [--check=PROBLEM]... PROBLEM...\n"
+    "                     [--round-ms=MS] [--calls=N] [--launches] [--check=PROBLEM]... "
+    "PROBLEM...\n"
     "  --check: only compares the bits of K with those of R; other problems are timed as well,\n"
     "  rounds of K in turn with rounds of the library's own choice\n"
     "  --calls: so many calls of K, or of the library's choice, and nothing else, to be counted\n"
-    "  with neither --kernel nor --calls: the share of each kernel in the time of a problem\n";
+    "  --launches: what K, or the library's choice, launches on CUDA, and nothing else\n"
+    "  with none of them: the share of each kernel in the time of a problem\n";
 
 struct Options {
   std::string target, kernel, reference;
   int64_t threads = 1, rounds = 5, calls = 0;
   double round_ms = 5;
+  bool launches = false;
   std::vector<Problem> checked, timed;
 };
 
@@ -59,6 +63,8 @@ bool parse_options(int argc, char **argv, Options *options) {
       good = halnorm_test::parse_number(value, &options->rounds) && options->rounds >= 1;
     } else if (key == "--calls") {
       good = halnorm_test::parse_number(value, &options->calls) && options->calls >= 0;
+    } else if (argument == "--launches") {
+      options->launches = true;
     } else if (key == "--round-ms") {
       good = halnorm_test::parse_number(value, &options->round_ms);
     } else {
@@ -91,7 +97,9 @@ void scatter(Tensor *tensor, uint32_t seed, float middle, float spread) {
 class Bench {
  public:
   Bench(const Problem &problem, const Options &options)
-      : tensors_(problem, halnorm_test::Placement::start_flush), one_thread_(options.threads == 1) {
+      : tensors_(problem, halnorm_test::Placement::start_flush),
+        one_thread_(options.threads == 1),
+        on_cuda_(options.target.rfind("cuda", 0) == 0) {
     chosen_ = context_for("", options);
     if (!options.kernel.empty()) kernel_ = context_for(options.kernel, options);
     if (!options.reference.empty()) reference_ = context_for(options.reference, options);
@@ -106,6 +114,29 @@ class Bench {
   bool good() const { return good_; }
   bool run_kernel() { return run(kernel_); }
   bool run_chosen() { return run(chosen_); }
+
+  // On CUDA, of the kernel or of the library's choice. Nothing reads the tensors, which can be
+  // where they are.
+  std::vector<RecordedLaunch> launches() {
+    halnorm_test::CudaDevice::get().make_current();
+    halnorm_context *context = kernel_ != nullptr ? kernel_ : chosen_;
+    constexpr size_t kEnough = size_t{1} << 40;
+    halnorm_context_set_workspace(context, kCuda, reinterpret_cast<void *>(kEnough), kEnough);
+    std::vector<RecordedLaunch> launches;
+    record_launches(&launches);
+    const halnorm_status status =
+        tensors_.call_bent(context, [](halnorm_test::Arguments *arguments) {
+          for (halnorm_tensor *tensor :
+               {arguments->x, arguments->dy, arguments->gamma, arguments->beta, arguments->y,
+                arguments->dx, arguments->dgamma, arguments->dbeta, arguments->mean,
+                arguments->rstd, arguments->running_mean, arguments->running_var}) {
+            if (tensor != nullptr) tensor->device = kCuda;
+          }
+        });
+    record_launches(nullptr);
+    good_ = good_ && status == HALNORM_OK;
+    return launches;
+  }
 
   void prepare() {
     for (Tensor *tensor : written()) tensor->set_all(halnorm_test::kUnwritten);
@@ -162,11 +193,12 @@ class Bench {
                 HALNORM_OK;
     return context;
   }
-  bool run(const halnorm_context *context) {
-    good_ = good_ && tensors_.call(context) == HALNORM_OK;
+  bool run(halnorm_context *context) {
+    good_ = good_ && (on_cuda_ ? tensors_.call_on_cuda(context, halnorm_test::kAllParts)
+                               : tensors_.call(context)) == HALNORM_OK;
     return good_;
   }
-  double seconds_of(const halnorm_context *context, int64_t calls) {
+  double seconds_of(halnorm_context *context, int64_t calls) {
     const double start = now();
     for (int64_t i = 0; i < calls; ++i) run(context);
     return now() - start;
@@ -186,8 +218,10 @@ class Bench {
     }
     return tensors;
   }
+
+  static constexpr halnorm_device kCuda = {HALNORM_CUDA, 0};
   Tensors tensors_;
-  const bool one_thread_;
+  const bool one_thread_, on_cuda_;
   halnorm_context *chosen_ = nullptr, *kernel_ = nullptr, *reference_ = nullptr;
   bool good_ = true;
 };
@@ -215,6 +249,16 @@ void try_problem(const Problem &problem, const Options &options, bool timed) {
     print_list("kernel", kernel);
     print_list("chosen", chosen);
   }
+  std::printf(bench.good() ? "}\n" : ", \"error\": \"%s\"}\n", halnorm_last_error());
+  std::fflush(stdout);
+}
+
+void try_launches(const Problem &problem, const Options &options) {
+  Bench bench(problem, options);
+  const std::vector<RecordedLaunch> launches = bench.launches();
+  print_kernels(launches);
+  std::printf("{\"problem\": \"%s\", \"launches\": ", print(problem).c_str());
+  print_launches(launches);
   std::printf(bench.good() ? "}\n" : ", \"error\": \"%s\"}\n", halnorm_last_error());
   std::fflush(stdout);
 }
@@ -251,6 +295,10 @@ int main(int argc, char **argv) {
   using namespace halnorm_tune;
   Options options;
   if (!parse_options(argc, argv, &options)) return 2;
+  if (options.launches) {
+    for (const Problem &problem : options.timed) try_launches(problem, options);
+    return 0;
+  }
   if (options.kernel.empty() && options.calls == 0) {
     for (const Problem &problem : options.timed) profile_problem(problem, options);
     return 0;

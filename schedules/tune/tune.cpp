@@ -20,25 +20,26 @@ namespace {
 struct Options {
   std::string kit, target, out, log, only = ".*", machine, metric = "time", runner;
   std::string problems, dtypes = "f32 f16 bf16";
-  std::string llvm_mca = "llvm-mca-19", model_cpus;
+  std::string llvm_mca = "llvm-mca-19", model_cpus, ptxas;
   double budget = 45 * 60, limit = 20;
   int threads = 1, jobs = static_cast<int>(std::thread::hardware_concurrency());
   uint64_t seed = 1;
-  bool dry_run = false;
+  bool dry_run = false, explain = false;
 };
 
-// What the model is asked for, by what a Halide target begins with.
+// What the model is asked for, by what a Halide target has in it.
 struct Architecture {
   const char *halide, *triple, *model_cpus;
 };
 constexpr Architecture kArchitectures[] = {
+    {"-cuda-", "", ""},  // gpu_model.h
     {"x86-64-", "x86_64", "znver3 skylake-avx512"},
     {"arm-64-", "aarch64", "cortex-a76 neoverse-n1 neoverse-v2 apple-m1"},
 };
 
 const Architecture &architecture_of(const Target &target) {
   for (const Architecture &architecture : kArchitectures) {
-    if (target.halide_target.rfind(architecture.halide, 0) == 0) return architecture;
+    if (target.halide_target.find(architecture.halide) != std::string::npos) return architecture;
   }
   throw std::runtime_error("the model knows no CPU of the target '" + target.name + "'");
 }
@@ -48,6 +49,12 @@ std::vector<std::string> words_of(const std::string &text) {
   std::vector<std::string> words;
   for (std::string word; stream >> word;) words.push_back(word);
   return words;
+}
+
+std::string names_of_gpus() {
+  std::string names;
+  for (const Gpu &gpu : gpus()) names += (names.empty() ? "" : " ") + std::string(gpu.name);
+  return names;
 }
 
 std::string cpu_name() {
@@ -104,18 +111,27 @@ std::vector<Row> new_rows(const std::vector<Family> &families, const std::vector
   return rows;
 }
 
+// Files or problems that were named, else all.
+std::vector<std::string> problem_files(const Options &options, const Kit &kit) {
+  const std::vector<std::string> named = words_of(options.problems);
+  return named.empty() ? files_in(kit.source + "/bench/shapes") : named;
+}
+
 std::vector<Weighed> plan_by_profile(const Options &options, const Kit &kit,
                                      const std::vector<Family> &families,
                                      const std::vector<Row> &rows, ProgramBuilder *builder,
                                      Measurer *measurer, Log *log) {
-  const std::vector<std::string> dtypes = words_of(options.dtypes),
-                                 named = words_of(options.problems);
+  const std::vector<std::string> dtypes = words_of(options.dtypes);
   const auto shares = [&](const std::vector<std::string> &files) {
     return profile(read_problems(files, dtypes), builder, measurer, log);
   };
-  const Shares problems = shares(named.empty() ? files_in(kit.source + "/bench/shapes") : named);
-  const Shares checked = shares({kit.schedules() + "/tune/checked.txt"});
-  return make_plan(families, rows, problems, checked);
+  const Shares problems = shares(problem_files(options, kit));
+  const std::vector<std::string> checked_files = {kit.schedules() + "/tune/checked.txt"};
+  const Shares checked =
+      measurer->models_launches()
+          ? profile_parts(read_problems(checked_files, dtypes), builder, measurer)
+          : shares(checked_files);
+  return make_plan(families, rows, problems, checked, measurer->models_launches());
 }
 
 void tune(const Options &options) {
@@ -132,8 +148,16 @@ void tune(const Options &options) {
 
   const Metric metric = parse_metric(options.metric);
   const Architecture &architecture = architecture_of(*target);
-  const std::string model_cpus =
-      options.model_cpus.empty() ? architecture.model_cpus : options.model_cpus;
+  const bool for_cuda = *architecture.triple == '\0';
+  if (for_cuda && metric != Metric::model) {
+    throw std::runtime_error(
+        "kernels for CUDA are ranked by --metric=model alone; make bench "
+        "TARGET=" +
+        target->name + " takes the time of rows");
+  }
+  const std::string model_cpus = for_cuda                     ? names_of_gpus()
+                                 : options.model_cpus.empty() ? architecture.model_cpus
+                                                              : options.model_cpus;
   const std::string machine = !options.machine.empty()  ? options.machine
                               : metric == Metric::model ? model_cpus
                               : options.runner.empty()  ? cpu_name()
@@ -159,31 +183,51 @@ void tune(const Options &options) {
                  " measurements are there");
   }
 
-  ProgramBuilder builder(kit, *target, options.log + ".work", options.jobs, options.limit);
-  Measurer measurer({metric, words_of(options.runner), options.target, options.threads,
-                     options.llvm_mca, words_of(model_cpus), architecture.triple, options.limit});
+  // On the machine's own driver, if it is to run on no other.
+  Command runner = words_of(options.runner);
+  if (for_cuda && runner.empty() && !kit.cuda_driver.empty()) {
+    runner = {"env", "LD_LIBRARY_PATH=" + kit.cuda_driver};
+  }
+  ProgramBuilder builder(kit, target->name, options.log + ".work", options.jobs, options.limit);
+  Measurer measurer({metric, runner, options.target, options.threads, options.llvm_mca,
+                     words_of(model_cpus), architecture.triple,
+                     options.ptxas.empty() ? kit.ptxas : options.ptxas, options.jobs,
+                     options.limit});
+  if (options.explain) {
+    if (!for_cuda) throw std::runtime_error("only the model of CUDA explains itself");
+    builder.build_profiler();
+    const std::vector<std::string> problems =
+        read_problems(problem_files(options, kit), words_of(options.dtypes));
+    for (const auto &[problem, call] : measurer.model_calls(builder.program(), "", problems)) {
+      print_call(problem, call);
+    }
+    return;
+  }
   std::vector<Weighed> plan =
-      metric == Metric::model
+      measurer.models_assembly()
           ? make_model_plan(families, rows, measurer.options().model_cpus)
           : plan_by_profile(options, kit, families, rows, &builder, &measurer, &log);
-  if (metric != Metric::time) {
+  if (metric != Metric::time && !for_cuda) {
     for (Weighed &weighed : plan) {
       FamilyPlan &family = weighed.plan;
       family.schedule = family.schedule.of_code(family.default_row.settings());
     }
   }
   const std::regex only(options.only);
+  // A kernel for CUDA that is asked for is taken, whatever the launch words of its row.
   plan.erase(std::remove_if(plan.begin(), plan.end(),
                             [&](const Weighed &weighed) {
-                              return !std::regex_search(weighed.plan.family.name(), only);
+                              return !std::regex_search(weighed.plan.family.name(), only) ||
+                                     (for_cuda && weighed.plan.schedule.has_launch_words());
                             }),
              plan.end());
   if (plan.empty())
     throw std::runtime_error("no kernel of the problems is named '" + options.only + "'");
   if (options.dry_run) return print_plan(plan, options.budget);
 
-  const std::string provenance = machine + ", " + std::to_string(options.threads) + " thread" +
-                                 (options.threads == 1 ? "" : "s") + ", " + options.metric +
+  const std::string threads =
+      ", " + std::to_string(options.threads) + " thread" + (options.threads == 1 ? "" : "s");
+  const std::string provenance = machine + (for_cuda ? "" : threads) + ", " + options.metric +
                                  ", Halide " + kit.halide_version + ", " + today();
   Search search(&builder, &measurer, &log, options.seed, provenance);
   std::map<std::string, FamilyResult> results;
@@ -244,11 +288,13 @@ int main(int argc, char **argv) {
                                 CLI::AsNumberWithUnit::CASE_SENSITIVE));
   app.add_option("--metric", options.metric,
                  "time, instructions (of callgrind, or of a runner that is "
-                 "QEMU's) or model (llvm-mca)")
+                 "QEMU's) or model (llvm-mca; of CUDA, a model of GPUs)")
       ->check(CLI::IsMember({"time", "instructions", "model"}));
   app.add_option("--model-cpus", options.model_cpus,
                  "that the model is asked for; none: some of the target's family");
   app.add_option("--llvm-mca", options.llvm_mca, "the program that the model asks");
+  app.add_option("--ptxas", options.ptxas,
+                 "what the model of CUDA asks for registers; none: what CMake found");
   app.add_option("--runner", options.runner,
                  "a command that runs the program of a trial, such as 'qemu-aarch64' or a script "
                  "that copies it to a board and runs it there");
@@ -266,6 +312,8 @@ int main(int argc, char **argv) {
                  "a line of JSON for each candidate; an interrupted run goes on with it")
       ->required();
   app.add_option("--out", options.out, "the file of rows to write; none: that of the target");
+  app.add_flag("--explain", options.explain,
+               "of CUDA: prints what the model makes of the library's own choices, and ends");
   app.add_flag("--dry-run", options.dry_run, "says what would be tuned, and ends");
   CLI11_PARSE(app, argc, argv);
   try {

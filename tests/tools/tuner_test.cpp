@@ -11,6 +11,7 @@
 #include "log.h"
 #include "measure.h"
 #include "process.h"
+#include "repository.h"
 #include "rows.h"
 #include "schedule.h"
 #include "scratch.h"
@@ -213,14 +214,6 @@ class TunerProgram : public testing::Test {
         std::string::npos) {
       GTEST_SKIP() << "this machine cannot run x86_avx2";
     }
-    for (const char *name : {"runtime", "bench"}) {
-      std::filesystem::create_directory_symlink(schedules() + "/../" + name, scratch_.file(name));
-    }
-    std::filesystem::create_directory(scratch_.file("generators"));
-    std::filesystem::copy(schedules() + "/../generators/operations.cmake",
-                          scratch_.file("generators/operations.cmake"));
-    std::filesystem::copy(schedules(), scratch_.file("schedules"),
-                          std::filesystem::copy_options::recursive);
     scratch_.write("schedules/x86_avx2.sched",
                    "* row_apply f32 : rows=4  :  # of another kernel\n"
                    "* column_apply_channel f32 n<=1 : elements=2  :  # other bits\n"
@@ -228,9 +221,7 @@ class TunerProgram : public testing::Test {
                    "* column_apply_channel f32 n<=3 : elements=8  :  # crashes the generator\n"
                    "* column_apply_channel f32 n<=4 : elements=16 :  # crashes\n"
                    "* column_apply_channel f32 n<=5 : vectors=2   :  # is refused\n");
-    std::ifstream built(HALNORM_TUNE_KIT);
-    json kit = json::parse(built);
-    const std::string generators = kit.at("generators");
+    const std::string generators = repository_.kit.at("generators");
     scratch_.write("generate",
                    "#!/bin/sh\n"
                    "for argument; do\n"
@@ -259,9 +250,8 @@ class TunerProgram : public testing::Test {
                        " \"$@\"\n"
                        "fi\n");
     std::filesystem::permissions(scratch_.file("generate"), std::filesystem::perms::all);
-    kit["source"] = scratch_.path();
-    kit["generators"] = scratch_.file("generate");
-    scratch_.write("kit.json", kit.dump());
+    repository_.kit["generators"] = scratch_.file("generate");
+    repository_.write_kit();
   }
 
   Finished tune(const std::string &metric, const std::string &out) const {
@@ -272,14 +262,10 @@ class TunerProgram : public testing::Test {
          "--log=" + scratch_.file("log.jsonl"), "--out=" + out},
         200);
   }
-  std::vector<json> log() const {
-    std::vector<json> lines;
-    std::ifstream file(scratch_.file("log.jsonl"));
-    for (std::string line; std::getline(file, line);) lines.push_back(json::parse(line));
-    return lines;
-  }
+  std::vector<json> log() const { return repository_.log("log.jsonl"); }
 
   Scratch scratch_;
+  Repository repository_{scratch_};
 };
 
 TEST_F(TunerProgram, EveryKindOfBadCandidateIsRecordedAndCostsOnlyItself) {
