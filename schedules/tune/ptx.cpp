@@ -11,7 +11,8 @@ namespace halnorm_tune {
 namespace {
 
 // The first whose name the opcode begins with, and whose type it has, if there is one. A division
-// is a sequence of so many instructions, in the machine code of sm_90; the rest is one.
+// is a sequence of so many instructions, in the machine code of sm_90; the rest is one, or none
+// where bits stay in their register.
 struct Cost {
   const char *name, *type;
   Unit unit;
@@ -30,6 +31,7 @@ constexpr Cost kCosts[] = {
     {"cvt", "f64", Unit::conversion, 1},
     {"cvt.f64", "", Unit::conversion, 1},
     {"cvt.rn.f64", "", Unit::conversion, 1},
+    {"cvt.u", "", Unit::none, 0},
     {"cvt", "", Unit::integer, 1},
     {"div", "f64", Unit::f64, 12},
     {"div", "f32", Unit::f32, 10},
