@@ -32,6 +32,11 @@ class CudaGenerator : public StorageGenerator<T> {
     return this->template add_input<Halide::Buffer<float, 2>>(name);
   }
 
+  // The tests compile these generators for OpenCL, too.
+  Lanes lanes() const {
+    return this->get_target().has_feature(Halide::Target::CUDA) ? Lanes::shuffle : Lanes::share;
+  }
+
   // A vector of 16-bit elements is loaded and stored at once only as words of 32 bits: aligned
   // tensors of such are of pairs of elements along dimension 0.
   int vector_length() const { return kVectorBytes / storage_type(this->storage).bytes(); }

@@ -179,7 +179,7 @@ class CudaNormGradients : public CudaRowGradient<CudaNormGradients> {
       }
       buffer.set_host_alignment(kVectorBytes);
     }
-    schedule_cuda_norm_gradients(roles_, chunks(), rows, get_pipeline());
+    schedule_cuda_norm_gradients(roles_, chunks(), rows, get_pipeline(), lanes());
   }
 
  private:

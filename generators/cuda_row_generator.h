@@ -146,9 +146,9 @@ class CudaRowGenerator : public CudaGenerator<T> {
 
   void schedule_rows() {
     if (wide) {
-      schedule_cuda_wide_norm(this->roles_, chunks(), this->get_pipeline());
+      schedule_cuda_wide_norm(this->roles_, chunks(), this->get_pipeline(), this->lanes());
     } else {
-      schedule_cuda_norm(this->roles_, chunks(), this->knobs);
+      schedule_cuda_norm(this->roles_, chunks(), this->knobs, this->lanes());
     }
   }
 };

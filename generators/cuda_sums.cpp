@@ -89,7 +89,7 @@ class CudaSums : public CudaGenerator<CudaSums> {
     if (columns) {
       schedule_cuda_column_sums(roles_, aligned, knobs);
     } else {
-      schedule_cuda_row_sums(roles_, knobs);
+      schedule_cuda_row_sums(roles_, knobs, lanes());
     }
   }
 

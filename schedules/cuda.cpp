@@ -14,21 +14,65 @@ using Halide::Var;
 
 namespace {
 
-// Chunks in the registers of each lane, and their sums: neither leaves the warp.
-void sum_in_warp(const WarpSum &sum, int vector, const LoopLevel &warp, int chunks) {
-  const CudaVars vars;
-  Func pairs = sum.pairs, places = sum.places;
-  std::vector<Func> of_lanes = sum.folds;
-  of_lanes.push_back(pairs);
-  for (Func func : of_lanes) {
-    func.compute_at(warp).gpu_lanes(vars.lane);
-    if (chunks > 1)
-      func.bound(vars.part, 0, chunks).reorder(vars.part, vars.lane).unroll(vars.part);
-    func.bound(vars.lane, 0, kWarp).bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+// A loop over warps, within that over blocks.
+void over_warps(Halide::Stage stage, const Var &warp, Lanes lanes) {
+  if (lanes == Lanes::shuffle) {
+    stage.gpu_threads(warp);
+  } else {
+    stage.gpu_blocks(warp);
   }
-  places.compute_at(pairs, chunks > 1 ? vars.part : vars.lane).store_in(MemoryType::Register);
+}
+
+// A loop over the lanes of a warp.
+template <typename Dimension>
+void over_lanes(Halide::Stage stage, const Dimension &lane, Lanes lanes) {
+  if (lanes == Lanes::shuffle) {
+    stage.gpu_lanes(lane);
+  } else {
+    stage.gpu_threads(lane);
+  }
+}
+
+// What each lane adds up by itself.
+void add_in_lanes(const WarpSum &sum, int vector, const Var &inner) {
+  const CudaVars vars;
+  Func places = sum.places;
+  places.compute_at(sum.pairs, inner).store_in(MemoryType::Register);
   places.bound(vars.place, 0, vector).unroll(vars.place);
   places.update().reorder(sum.steps.x, sum.steps.y).unroll(sum.steps.x).unroll(sum.steps.y);
+}
+
+std::vector<Func> of_lanes(const WarpSum &sum) {
+  std::vector<Func> all = sum.folds;
+  all.push_back(sum.pairs);
+  return all;
+}
+
+void of_one_row(Func func) {
+  const CudaVars vars;
+  func.bound(vars.lane, 0, kWarp).bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+}
+
+// Sums of chunks that a warp has.
+void sum_in_warp(const WarpSum &sum, int vector, const LoopLevel &warp, int chunks, Lanes lanes) {
+  const CudaVars vars;
+  for (Func func : of_lanes(sum)) {
+    over_lanes(func.compute_at(warp), vars.lane, lanes);
+    if (chunks > 1)
+      func.bound(vars.part, 0, chunks).reorder(vars.part, vars.lane).unroll(vars.part);
+    of_one_row(func);
+  }
+  add_in_lanes(sum, vector, chunks > 1 ? vars.part : vars.lane);
+}
+
+// Sums of chunks, each of which has a warp of the block.
+void sum_in_block(const WarpSum &sum, int vector, const LoopLevel &block, int chunks) {
+  const CudaVars vars;
+  for (Func func : of_lanes(sum)) {
+    func.compute_at(block).gpu_threads(vars.lane, vars.part).bound(vars.part, 0, chunks);
+    of_one_row(func);
+  }
+  add_in_lanes(sum, vector, vars.lane);
 }
 
 // A dimension of words that a thread loads or stores, so many at once.
@@ -61,21 +105,24 @@ void load_words(const WarpChunk &chunk, int groups) {
 }
 
 // A row, in the registers of a warp.
-void hold_in_warp(const WarpChunk &chunk, const LoopLevel &warp, int groups, int chunks) {
+void hold_in_warp(const WarpChunk &chunk, const LoopLevel &warp, int groups, int chunks,
+                  Lanes lanes) {
   Func loaded = chunk.loaded;
   const CudaVars vars;
-  loaded.compute_at(warp).bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
-  loaded.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+  loaded.compute_at(warp).bound(vars.part, 0, chunks);
+  of_one_row(loaded);
   loaded.reorder(vars.word, vars.group, vars.part, vars.lane).unroll(vars.part);
-  loaded.gpu_lanes(vars.lane);
   load_words(chunk, groups);
-  loaded.update().reorder(vars.group, vars.part, vars.lane).unroll(vars.part).gpu_lanes(vars.lane);
+  loaded.update().reorder(vars.group, vars.part, vars.lane).unroll(vars.part);
+  over_lanes(loaded, vars.lane, lanes);
+  over_lanes(loaded.update(), vars.lane, lanes);
+  // Halide has no place for what a thread keeps across a barrier.
+  if (lanes == Lanes::share) loaded.store_in(MemoryType::GPUShared);
 }
 
-void compute_of_lanes(Func func, const LoopLevel &warp) {
-  const CudaVars vars;
-  func.compute_at(warp).gpu_lanes(vars.lane).bound(vars.lane, 0, kWarp);
-  func.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
+void compute_of_lanes(Func func, const LoopLevel &warp, Lanes lanes) {
+  over_lanes(func.compute_at(warp), CudaVars().lane, lanes);
+  of_one_row(func);
 }
 
 // The words of an output, in the registers of the lane that stores them, with what they are made
@@ -112,30 +159,34 @@ void load_anew(const WarpPass &pass, const LoopLevel &of_lane, int groups) {
 }
 
 // The sums of pass k over a row, of its warps.
-void share_sums(const CudaRoles &roles, size_t k, const LoopLevel &block, int chunks) {
+void share_sums(const CudaRoles &roles, size_t k, const LoopLevel &block, int chunks, Lanes lanes) {
   const CudaVars &vars = roles.vars;
   const WarpSum &sum = roles.warp_sums[k];
   Func sums = roles.passes[k].sums;
   sums.compute_at(block).store_in(MemoryType::GPUShared);
-  sums.gpu_threads(vars.part).gpu_lanes(vars.lane);
+  over_lanes(sums.gpu_threads(vars.part), vars.lane, lanes);
   sums.bound(vars.part, 0, chunks).bound(vars.lane, 0, kWarp);
   sums.bound_extent(vars.row, 1).bound_extent(vars.outer, 1);
-  sum_in_warp(sum, roles.vector, LoopLevel(sums, vars.part), 1);
+  if (lanes == Lanes::shuffle) {
+    sum_in_warp(sum, roles.vector, LoopLevel(sums, vars.part), 1, lanes);
+  } else {
+    sum_in_block(sum, roles.vector, block, chunks);
+  }
   load_anew(roles.passes[k], LoopLevel(sum.pairs, vars.lane), roles.groups);
 }
 
 }  // namespace
 
-void schedule_cuda_row_sums(const CudaRoles &roles, const CudaKnobs &knobs) {
+void schedule_cuda_row_sums(const CudaRoles &roles, const CudaKnobs &knobs, Lanes lanes) {
   const CudaVars &vars = roles.vars;
   const WarpSum &sum = roles.warp_sums[0];
   Func output = roles.output;
   Var number("number"), block("block"), warp("warp");
   output.fuse(vars.part, vars.row, number)
       .split(number, block, warp, knobs.warps, TailStrategy::GuardWithIf)
-      .gpu_blocks(block, vars.outer)
-      .gpu_threads(warp);
-  sum_in_warp(sum, roles.vector, LoopLevel(output, warp), 1);
+      .gpu_blocks(block, vars.outer);
+  over_warps(output, warp, lanes);
+  sum_in_warp(sum, roles.vector, LoopLevel(output, warp), 1, lanes);
   for (const WarpChunk &chunk : roles.chunks) {
     Func loaded = chunk.loaded;
     loaded.compute_at(sum.pairs, vars.lane);
@@ -145,7 +196,7 @@ void schedule_cuda_row_sums(const CudaRoles &roles, const CudaKnobs &knobs) {
 }
 
 // The last block may have rows that are not there (generators/cuda_norm.cpp).
-void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &knobs) {
+void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &knobs, Lanes lanes) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements;
   Func output = roles.output, statistics = roles.statistics;
@@ -157,31 +208,34 @@ void schedule_cuda_norm(const CudaRoles &roles, int chunks, const CudaKnobs &kno
   rows.split(vars.row, block, warp, knobs.warps, TailStrategy::RoundUp)
       .reorder(elements.x, elements.y, elements.z, elements.w, warp, block, vars.outer)
       .gpu_blocks(block, vars.outer)
-      .gpu_threads(warp)
-      .gpu_lanes(elements.w)
       .vectorize(elements.x)
       .unroll(elements.y)
       .unroll(elements.z);
+  over_warps(rows, warp, lanes);
+  over_lanes(rows, elements.w, lanes);
   if (statistics.defined()) {
     statistics.compute_root();
     statistics.update()
         .split(vars.row, block, warp, knobs.warps, TailStrategy::RoundUp)
         .reorder(roles.first.x, warp, block, vars.outer)
-        .gpu_blocks(block, vars.outer)
-        .gpu_threads(warp);
+        .gpu_blocks(block, vars.outer);
+    over_warps(statistics.update(), warp, lanes);
     statistics.update().compute_with(rows, warp);
   }
 
   const LoopLevel level(output, warp);
-  for (const WarpChunk &chunk : roles.chunks) hold_in_warp(chunk, level, roles.groups, chunks);
+  for (const WarpChunk &chunk : roles.chunks) {
+    hold_in_warp(chunk, level, roles.groups, chunks, lanes);
+  }
   compute_words(roles);
   for (const WarpSum &sum : roles.warp_sums) {
-    sum_in_warp(sum, roles.vector, level, chunks);
+    sum_in_warp(sum, roles.vector, level, chunks, lanes);
   }
-  for (const Func &func : roles.of_lanes) compute_of_lanes(func, level);
+  for (const Func &func : roles.of_lanes) compute_of_lanes(func, level, lanes);
 }
 
-void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipeline pipeline) {
+void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipeline pipeline,
+                             Lanes lanes) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements;
   Func output = roles.output, statistics = roles.statistics;
@@ -192,9 +246,9 @@ void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipelin
   rows.reorder(elements.x, elements.y, elements.z, elements.w, vars.row, vars.outer)
       .gpu_blocks(vars.row, vars.outer)
       .gpu_threads(elements.w)
-      .gpu_lanes(elements.z)
       .vectorize(elements.x)
       .unroll(elements.y);
+  over_lanes(rows, elements.z, lanes);
   if (statistics.defined()) {
     statistics.compute_root();
     statistics.update()
@@ -205,14 +259,14 @@ void schedule_cuda_wide_norm(const CudaRoles &roles, int chunks, Halide::Pipelin
     pipeline.add_custom_lowering_pass(new BlocksAreInBounds);
   }
   for (size_t k = 0; k < roles.warp_sums.size(); k++) {
-    share_sums(roles, k, LoopLevel(output, vars.row), chunks);
+    share_sums(roles, k, LoopLevel(output, vars.row), chunks, lanes);
   }
   load_anew(roles.passes.back(), LoopLevel(output, elements.z), roles.groups);
   compute_words(roles);
 }
 
 void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Halide::Expr &rows,
-                                  Halide::Pipeline pipeline) {
+                                  Halide::Pipeline pipeline, Lanes lanes) {
   const CudaVars &vars = roles.vars;
   const Halide::RDom &elements = roles.elements, &added = roles.added;
   const bool wide = chunks > 1;
@@ -227,9 +281,14 @@ void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Hali
         .reorder(domain.x, domain.y, lane, wide ? warp : row, wide ? row : warp, vars.rows,
                  vars.outer)
         .gpu_blocks(vars.rows, vars.outer)
-        .gpu_threads(warp)
-        .gpu_lanes(lane)
         .unroll(domain.y);
+    // A single warp of threads like any other is no loop.
+    if (wide || lanes == Lanes::shuffle) {
+      stage.gpu_threads(warp);
+    } else {
+      stage.unroll(warp);
+    }
+    over_lanes(stage, lane, lanes);
   };
   loop(sums.update(), added);
   take_words(sums.update(), added.x, roles.vector, kVectorWords);
@@ -245,16 +304,16 @@ void schedule_cuda_norm_gradients(const CudaRoles &roles, int chunks, const Hali
 
   compute_words(roles);
   if (wide) {
-    share_sums(roles, 0, LoopLevel(sums, added[4]), chunks);
+    share_sums(roles, 0, LoopLevel(sums, added[4]), chunks, lanes);
     load_anew(roles.passes[1], LoopLevel(sums, added.z), roles.groups);
     pipeline.add_custom_lowering_pass(new BlocksAreInBounds);
     return;
   }
   const LoopLevel level(output, elements[4]);
-  hold_in_warp(roles.chunks[0], LoopLevel(sums, added[4]), roles.groups, 1);
-  hold_in_warp(roles.chunks[1], level, roles.groups, 1);
-  for (const WarpSum &sum : roles.warp_sums) sum_in_warp(sum, roles.vector, level, 1);
-  for (const Func &func : roles.of_lanes) compute_of_lanes(func, level);
+  hold_in_warp(roles.chunks[0], LoopLevel(sums, added[4]), roles.groups, 1, lanes);
+  hold_in_warp(roles.chunks[1], level, roles.groups, 1, lanes);
+  for (const WarpSum &sum : roles.warp_sums) sum_in_warp(sum, roles.vector, level, 1, lanes);
+  for (const Func &func : roles.of_lanes) compute_of_lanes(func, level, lanes);
 }
 
 void schedule_cuda_column_sums(const CudaRoles &roles, bool aligned, const CudaKnobs &knobs) {
