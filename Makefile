@@ -28,7 +28,7 @@ CONFIGURE_TESTS = $(CONFIGURE) -DHALNORM_TESTS=ON -DHALNORM_PYTHON=ON -DPython_E
 ARM_PACKAGES := g++-aarch64-linux-gnu
 ARM_TEST_PACKAGES := $(ARM_PACKAGES) qemu-user googletest libdlpack-dev llvm-19 llvm-19-tools file pkg-config
 TEST_PACKAGES := libgtest-dev libdlpack-dev libcli11-dev nlohmann-json3-dev llvm-19 llvm-19-tools valgrind \
-  pkg-config python3-dev doxygen
+  pkg-config python3-dev doxygen pocl-opencl-icd ocl-icd-libopencl1
 FUZZ_PACKAGES := clang libclang-rt-14-dev
 FUZZ_BUILD := build/address-sanitizer
 FUZZ := $(FUZZ_BUILD)/tests/fuzz/halnorm_fuzz

@@ -395,12 +395,13 @@ function(halnorm_add_library name runtime)
 endfunction()
 
 # Adds the command that makes Halide's own runtime, for programs that hold it beside halnorm, and
-# sets `out` to its object.
+# sets `out` to its object. A third argument is appended to its Halide target.
 function(halnorm_add_halide_runtime directory out)
   halnorm_halide_system(architecture system)
   add_custom_command(
     OUTPUT "${directory}/halide_runtime.o"
-    COMMAND halnorm_generators -r halide_runtime -o "${directory}" -e object target=${architecture}-${system}
+    COMMAND halnorm_generators -r halide_runtime -o "${directory}" -e object
+            target=${architecture}-${system}${ARGN}
     DEPENDS halnorm_generators
     COMMENT "Halide's runtime"
     VERBATIM)
