@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads and stores.
+// Loads, stores, and sums in memory.
 #include <string.h>
 
+#include <cmath>
 #include <type_traits>
 
 #include "instructions.h"
@@ -130,6 +131,26 @@ void store(Warp &warp, const Instruction &instruction) {
   });
 }
 
+// In global memory, where PTX flushes subnormals. It leaves the order of threads open.
+void add_to_global(Warp &warp, const Instruction &instruction) {
+  const Operand<uint64_t> base(warp, instruction.operands[1]);
+  const Operand<float> added(warp, instruction.operands[2]);
+  const auto flushed = [](float value) {
+    return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
+  };
+  float before[kLanes];
+  for_each_lane(warp.active, [&](uint32_t lane) {
+    const uint64_t address = base[lane] + static_cast<uint64_t>(instruction.offset);
+    uint8_t bytes[sizeof(float)];
+    Global<false>::load<sizeof bytes>(warp, lane, address, bytes);
+    memcpy(&before[lane], bytes, sizeof bytes);
+    const float sum = flushed(flushed(before[lane]) + flushed(added[lane]));
+    memcpy(bytes, &sum, sizeof bytes);
+    Global<false>::store<sizeof bytes>(warp, lane, address, bytes);
+  });
+  write_lanes(warp, instruction.operands[0], before);
+}
+
 template <class T, class InRegister>
 void load_parameter(Warp &warp, const Instruction &instruction) {
   T value;
@@ -171,7 +192,8 @@ void add_memory_opcodes(std::vector<Opcode> *list) {
   list->insert(list->end(), {{"ld.param.b8", "h[m]", load_parameter<uint8_t, uint16_t>},
                              {"ld.param.b16", "h[m]", load_parameter<uint16_t, uint16_t>},
                              {"ld.param.b32", "r[m]", load_parameter<uint32_t, uint32_t>},
-                             {"ld.param.b64", "d[m]", load_parameter<uint64_t, uint64_t>}});
+                             {"ld.param.b64", "d[m]", load_parameter<uint64_t, uint64_t>},
+                             {"atom.global.add.f32", "r[d]r", add_to_global}});
   add_space<Global<false>>(list, "global", true);
   add_space<Global<true>>(list, "global.nc", false);
   add_space<Shared>(list, "shared", true);

@@ -118,6 +118,24 @@ const KernelCase kKernels[] = {
      "mul.wide.u32 %d2, %r1, 4; st.shared.b32 [%d2], %r3; bar.warp.sync -1; xor.b32 %r4, %r1, 1;"
      "mul.wide.u32 %d2, %r4, 4; ld.shared.b32 %r0, [%d2];",
      [](uint32_t thread) { return (thread ^ 1) + 1000; }},
+    // All threads add 1.5 to one word.
+    {{"atom.global.add.f32 r[d]r"},
+     "ld.param.b64 %d2, [results]; mov.b32 %r4, 0f3fc00000; atom.global.add.f32 %r5, [%d2+252], "
+     "%r4;"
+     "bar.sync 0; ld.global.b32 %r0, [%d2+252]; bar.sync 0;",
+     [](uint32_t) { return 0x42c00000u; }},
+    // Each gets what its own word was before.
+    {{},
+     "ld.param.b64 %d2, [results]; mul.wide.u32 %d3, %r1, 4; add.s64 %d2, %d2, %d3;"
+     "mov.b32 %r4, 0f3fc00000; atom.global.add.f32 %r5, [%d2], %r4;"
+     "atom.global.add.f32 %r0, [%d2], %r4;",
+     [](uint32_t) { return 0x3fc00000u; }},
+    // Subnormals are zeros: 2^-127 twice is none.
+    {{},
+     "ld.param.b64 %d2, [results]; mul.wide.u32 %d3, %r1, 4; add.s64 %d2, %d2, %d3;"
+     "mov.b32 %r4, 0f00400000; st.global.b32 [%d2], %r4; atom.global.add.f32 %r5, [%d2], %r4;"
+     "ld.global.b32 %r0, [%d2];",
+     [](uint32_t) { return 0u; }},
     {{"shfl.sync.down.b32 rrrrr"},
      "shfl.sync.down.b32 %r0, %r3, 5, 31, -1;",
      [](uint32_t thread) { return thread + 1000 + (thread % 32 < 27 ? 5 : 0); }},
