@@ -200,9 +200,9 @@ CUDA_BENCH_BUILD := build/bench-cuda
 bench: $(TOOLS) $(PYTHON_TOOLS)
 	$(CONFIGURE) -B $(CUDA_BENCH_BUILD) -DHALNORM_EXAMPLES=OFF \
 	  -DHALNORM_TARGETS='$(if $(is_arm_machine),arm_neon,x86_avx2);$(TARGET)'
-	$(CMAKE) --build $(CUDA_BENCH_BUILD) --target halnorm_cuda_bench
+	$(CMAKE) --build $(CUDA_BENCH_BUILD) --target halnorm_cuda_bench halnorm_cuda_baselines
 	$(VENV)/bin/python -B bench/cuda/run.py --library=$(CUDA_BENCH_BUILD)/bench/cuda/halnorm.so \
-	  --json=$(CUDA_BENCH_BUILD)/bench.json $(if $(PROBLEMS),--problems='$(PROBLEMS)') $(BENCH_FLAGS)
+	  --baselines=$(CUDA_BENCH_BUILD)/bench/cuda/baselines.json --json=$(CUDA_BENCH_BUILD)/bench.json $(if $(PROBLEMS),--problems='$(PROBLEMS)') $(BENCH_FLAGS)
 else
 bench: $(TOOLS) $(PEERS) $(MORE_PEERS)
 	@scripts/require_packages.sh libbenchmark-dev

@@ -4,10 +4,12 @@
 // rest, or nobody: then sums and statistics are computed before the output, in plain loops.
 #include <cstdlib>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "Halide.h"
+#include "generators/norm_math.h"
 
 namespace halnorm {
 namespace {
@@ -66,6 +68,9 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
   GeneratorParam<string> pass{"pass", "forward"};  // or training, inference, backward
   GeneratorParam<bool> columns{"columns", false};
   GeneratorParam<Type> storage{"storage", Halide::Float(32)};
+  GeneratorParam<Type> parameters{"parameters", Halide::Float(32)};  // storage of gamma and beta
+  // Of x, in the order of its dimensions with an x between, in place of those of kForms.
+  GeneratorParam<string> extents{"extents", ""};
 
   // Arguments are in this order.
   void configure() {
@@ -76,15 +81,22 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
       std::cerr << "norm=" << norm.value() << ": expected one of kForms in plain_norms.cpp\n";
       std::exit(1);
     }
-    for (const Dimension &d : columns ? form_.columns : form_.rows) all_ += d.letter;
+    Dimensions &dimensions = columns ? form_.columns : form_.rows;
+    std::istringstream numbers(extents.value());
+    for (Dimension &d : dimensions) {
+      all_ += d.letter;
+      if (extents.value().empty()) continue;
+      numbers >> d.estimate;
+      numbers.ignore();
+    }
     statistic_ = without(all_, form_.reduced);
     centered_ = norm.value() != "rms";
     backward_ = pass.value() == "backward";
     const bool inference = pass.value() == "inference";
     if (backward_) dy_ = input("dy", storage, all_);
     x_ = input("x", storage, all_);
-    gamma_ = input("gamma", Halide::Float(32), form_.parameter);
-    if (!backward_ && centered_) beta_ = input("beta", Halide::Float(32), form_.parameter);
+    gamma_ = input("gamma", parameters, form_.parameter);
+    if (!backward_ && centered_) beta_ = input("beta", parameters, form_.parameter);
     if (backward_ || inference) {
       if (centered_) given_mean_ = input("given_mean", Halide::Float(32), statistic_);
       given_spread_ = input("given_spread", Halide::Float(32), statistic_);  // rstd or variance
@@ -92,8 +104,8 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
     if (!backward_) eps_ = add_input<float>("eps");
     result_ = output(backward_ ? "dx" : "y", storage, all_);
     if (backward_) {
-      dgamma_ = output("dgamma", Halide::Float(32), form_.parameter);
-      if (centered_) dbeta_ = output("dbeta", Halide::Float(32), form_.parameter);
+      dgamma_ = output("dgamma", parameters, form_.parameter);
+      if (centered_) dbeta_ = output("dbeta", parameters, form_.parameter);
     } else if (!inference) {
       if (centered_) mean_ = output("mean", Halide::Float(32), statistic_);
       rstd_ = output("rstd", Halide::Float(32), statistic_);
@@ -101,7 +113,7 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
   }
 
   void generate() {
-    value_(vars(all_)) = cast<float>((*x_)(vars(all_)));
+    value_(vars(all_)) = widened((*x_)(vars(all_)), storage);
     if (backward_) {
       define_backward();
     } else {
@@ -128,13 +140,31 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
     string dimensions;
   };
 
+  // Halide 21 does not compile its bfloat for CUDA.
+  bool is_integer(const Type &type) const {
+    return type.is_bfloat() && get_target().has_gpu_feature();
+  }
+  Type stored(const Type &type) const { return is_integer(type) ? Halide::UInt(16) : type; }
+  Expr widened(const Expr &value, const Type &type) const {
+    return is_integer(type) ? widen(value, Storage::bf16, get_target()) : cast<float>(value);
+  }
+  Expr narrowed(const Expr &value, const Type &type) const {
+    return is_integer(type) ? narrow(value, Storage::bf16, get_target()) : cast(type, value);
+  }
+  template <typename Place>
+  Expr parameter(InputBuffer *buffer, const Place &place) const {
+    return widened((*buffer)(place), parameters);
+  }
+
   InputBuffer *input(const string &name, const Type &type, const string &dimensions) {
-    auto *buffer = add_input<Halide::Buffer<>>(name, type, static_cast<int>(dimensions.size()));
+    auto *buffer =
+        add_input<Halide::Buffer<>>(name, stored(type), static_cast<int>(dimensions.size()));
     inputs_.push_back({buffer, dimensions});
     return buffer;
   }
   OutputBuffer *output(const string &name, const Type &type, const string &dimensions) {
-    auto *buffer = add_output<Halide::Buffer<>>(name, type, static_cast<int>(dimensions.size()));
+    auto *buffer =
+        add_output<Halide::Buffer<>>(name, stored(type), static_cast<int>(dimensions.size()));
     outputs_.push_back({buffer, dimensions});
     return buffer;
   }
@@ -184,6 +214,18 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
     return cast<float>(n);
   }
 
+  // Anderson2021 wants that nothing else is made of an output (halide/Halide#8000).
+  void define_statistic(OutputBuffer *buffer, Func *statistic, const Expr &value) {
+    const vector<Var> at = vars(statistic_);
+    if (get_target().has_gpu_feature()) {
+      (*statistic)(at) = value;
+      (*buffer)(at) = (*statistic)(at);
+    } else {
+      (*buffer)(at) = value;
+      *statistic = *buffer;
+    }
+  }
+
   void define_forward() {
     const vector<Var> statistic = vars(statistic_);
     Func mean("mean_of"), rstd("rstd_of");
@@ -194,50 +236,48 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
       if (centered_) {
         const Func total =
             sum("total", form_.reduced, [&](const auto &at) { return value_(at(all_)); });
-        (*mean_)(statistic) = total(statistic) / count();
-        mean = *mean_;
+        define_statistic(mean_, &mean, total(statistic) / count());
       }
       const Func squares = sum("squares", form_.reduced, [&](const auto &at) {
         Expr d = value_(at(all_));
         if (centered_) d -= mean(at(statistic_));
         return d * d;
       });
-      (*rstd_)(statistic) = 1.0f / sqrt(squares(statistic) / count() + *eps_);
-      rstd = *rstd_;
+      define_statistic(rstd_, &rstd, 1.0f / sqrt(squares(statistic) / count() + *eps_));
     }
     Expr y = value_(vars(all_));
     if (centered_) y -= mean(statistic);
-    y = y * rstd(statistic) * (*gamma_)(vars(form_.parameter));
-    if (centered_) y += (*beta_)(vars(form_.parameter));
-    (*result_)(vars(all_)) = cast(storage, y);
+    y = y * rstd(statistic) * parameter(gamma_, vars(form_.parameter));
+    if (centered_) y += parameter(beta_, vars(form_.parameter));
+    (*result_)(vars(all_)) = narrowed(y, storage);
   }
 
   void define_backward() {
     const Func mean = centered_ ? Func(*given_mean_) : Func();
-    const auto gradient = [&](const vector<Expr> &at) { return cast<float>((*dy_)(at)); };
+    const auto gradient = [&](const vector<Expr> &at) { return widened((*dy_)(at), storage); };
     const auto xhat = [&](const vector<Expr> &at, const vector<Expr> &statistic) {
       const Expr x = value_(at);
       return (centered_ ? x - mean(statistic) : x) * (*given_spread_)(statistic);
     };
-    const vector<Var> parameter = vars(form_.parameter), statistic = vars(statistic_);
+    const vector<Var> parameters_at = vars(form_.parameter), statistic = vars(statistic_);
     const string others = without(all_, form_.parameter);
     const Func total_xhat = sum("total_xhat", others, [&](const auto &at) {
       return gradient(at(all_)) * xhat(at(all_), at(statistic_));
     });
-    (*dgamma_)(parameter) = total_xhat(parameter);
+    (*dgamma_)(parameters_at) = narrowed(total_xhat(parameters_at), parameters);
     Func total;
     if (centered_) {
       total = sum("total", others, [&](const auto &at) { return gradient(at(all_)); });
-      (*dbeta_)(parameter) = total(parameter);
+      (*dbeta_)(parameters_at) = narrowed(total(parameters_at), parameters);
     }
     // The means over the elements of a statistic of g = dy * gamma and of g * xhat.
     Expr mean_g, mean_g_xhat;
     if (statistic_ == form_.parameter) {
-      mean_g = total(statistic) * (*gamma_)(parameter) / count();
-      mean_g_xhat = total_xhat(statistic) * (*gamma_)(parameter) / count();
+      mean_g = total(statistic) * parameter(gamma_, parameters_at) / count();
+      mean_g_xhat = total_xhat(statistic) * parameter(gamma_, parameters_at) / count();
     } else {
       const auto g = [&](const auto &at) {
-        return gradient(at(all_)) * (*gamma_)(at(form_.parameter));
+        return gradient(at(all_)) * parameter(gamma_, at(form_.parameter));
       };
       if (centered_) mean_g = sum("total_g", form_.reduced, g)(statistic) / count();
       mean_g_xhat =
@@ -248,9 +288,9 @@ class PlainNorm : public Halide::Generator<PlainNorm> {
     const vector<Var> here = vars(all_);
     const vector<Expr> at(here.begin(), here.end());
     const vector<Expr> of(statistic.begin(), statistic.end());
-    Expr dx = gradient(at) * (*gamma_)(parameter)-xhat(at, of) * mean_g_xhat;
+    Expr dx = gradient(at) * parameter(gamma_, parameters_at) - xhat(at, of) * mean_g_xhat;
     if (centered_) dx -= mean_g;
-    (*result_)(here) = cast(storage, dx * (*given_spread_)(statistic));
+    (*result_)(here) = narrowed(dx * (*given_spread_)(statistic), storage);
   }
 
   Form form_;

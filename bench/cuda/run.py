@@ -6,6 +6,7 @@ import re
 import sys
 import time
 
+from baselines import Baselines
 from contenders import append_halnorm, limit
 from driver import Device, DriverError, NoDevice
 from library import TARGET, Library
@@ -20,6 +21,8 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--library", required=True,
                         help="the shared object of the CMake target halnorm_cuda_bench")
+    parser.add_argument("--baselines", help="what the CMake target halnorm_cuda_baselines wrote, to "
+                                            "compile plain norms with Halide's autoschedulers")
     parser.add_argument("--problems", default=DEFAULT_LIST,
                         help="problems with blanks between, a file with one on each line, or the name "
                              "of a list in bench/shapes (default: problems.txt beside this file)")
@@ -50,12 +53,13 @@ def load(library, device):
     return library.cuda_load_seconds() - before
 
 
-def measure(problem, device, library, peers, timer, options):
+def measure(problem, device, library, peers, timer, baselines, options):
     peers.release()
     workload = Workload(problem, device, peers.arrays)
     contenders = []
     append_halnorm(contenders, library, device, workload)
     contenders = [c for c in contenders if c.kind == "tuned_rows" or options.wanted(c.name)]
+    baselines.append(contenders, device, workload, options.wanted)
     peers.append(contenders, workload, options.wanted)
     if not options.check:
         if options.wanted("copy"):
@@ -71,6 +75,8 @@ def main():
     except NoDevice as reason:
         print("nothing is compared: there is no CUDA device: %s" % reason)
         return 0
+    baselines = Baselines(options.baselines)
+    baselines.prepare(options.problems, options.wanted)
     library = Library(options.library, device)
     loaded = load(library, device)
     peers, timer = Peers(device), Timer(device)
@@ -86,7 +92,7 @@ def main():
         if at - begin + longest > options.seconds:
             break
         try:
-            contenders = measure(problem, device, library, peers, timer, options)
+            contenders = measure(problem, device, library, peers, timer, baselines, options)
         except DriverError as error:
             # A kernel of whichever contender may have broken the context for all.
             trouble = "nothing more is compared after %s: %s" % (problem.text, error)
