@@ -169,7 +169,8 @@ std::vector<Row> rows_of_family(const std::vector<Row> &rows, const Family &fami
 std::vector<Row> merge_alike(const std::vector<RowsOfFamily> &families) {
   std::vector<RowsOfFamily> groups;
   // Widens one key of all groups that agree in the others, where they say the same; `all` tells
-  // whether a group has what the "*" then stands for.
+  // whether a group has what the "*" then stands for. A group that has a "*" already is for what
+  // others are for, too, and is not widened beside them.
   const auto widen = [&](std::string Family::*key, std::string Family::*other) {
     std::vector<RowsOfFamily> widened;
     for (const RowsOfFamily &group : groups) {
@@ -177,9 +178,14 @@ std::vector<Row> merge_alike(const std::vector<RowsOfFamily> &families) {
         return candidate.first.part == group.first.part &&
                candidate.first.*other == group.first.*other;
       };
+      const auto overlaps = [&](const RowsOfFamily &candidate) {
+        return candidate.first.part == group.first.part &&
+               (group.first.*other == "*" || candidate.first.*other == "*");
+      };
       const bool alike =
           std::all_of(groups.begin(), groups.end(), [&](const RowsOfFamily &candidate) {
-            return !is_like(candidate) || say_the_same(candidate.second, group.second);
+            return is_like(candidate) ? say_the_same(candidate.second, group.second)
+                                      : !overlaps(candidate);
           });
       const auto before = std::find_if(widened.begin(), widened.end(), is_like);
       if (!alike || before == widened.end()) {

@@ -134,6 +134,18 @@ TEST(TunerRows, AStarNeverReachesAKernelWithoutTheRow) {
   }
 }
 
+TEST(TunerRows, RowsOfOneOperationForAllDtypesLeaveThoseOfAnother) {
+  std::vector<RowsOfFamily> families = families_of_dtypes({"rows=8", "rows=8", "rows=8"});
+  for (RowsOfFamily family : families_of_dtypes({"rows=1", "rows=2", "rows=4"})) {
+    family.first.operation = "another";
+    families.push_back(family);
+  }
+  std::set<std::string> operations;
+  for (const Row &row : merge_alike(families)) operations.insert(row.operation);
+  EXPECT_EQ(operations.count("*"), 0u);
+  EXPECT_EQ(operations.size(), 2u);
+}
+
 TEST(TunerBuckets, ABoundStandsWhereTheBetterScheduleChanges) {
   const std::vector<Size> sizes = {{64, 1 << 20}, {256, 1 << 20}, {1024, 1 << 20}, {4096, 1 << 20}};
   const std::vector<Bucket> buckets =
