@@ -465,11 +465,16 @@ halnorm_status Tensors::call(const halnorm_context *context, int64_t part,
   return halnorm_test::call(problem.operation, arguments);
 }
 
-// With a workspace of as many bytes as the call says that it needs.
 halnorm_status Tensors::call_on_cuda(halnorm_context *context, int64_t part) {
+  return on_cuda(context, [&] { return call(context, part); });
+}
+
+// With a workspace of as many bytes as the call says that it needs.
+halnorm_status Tensors::on_cuda(halnorm_context *context,
+                                const std::function<halnorm_status()> &run) {
   CudaDevice::get().make_current();
   for (const Member &member : members()) member.tensor->upload();
-  halnorm_status status = call(context, part);
+  halnorm_status status = run();
   const std::string error = halnorm_last_error();
   const size_t at = error.find("the call needs ");
   if (status == HALNORM_OUT_OF_MEMORY && at != std::string::npos) {
@@ -477,7 +482,7 @@ halnorm_status Tensors::call_on_cuda(halnorm_context *context, int64_t part) {
     const DeviceMemory workspace(bytes);
     const halnorm_device device = {HALNORM_CUDA, 0};
     halnorm_context_set_workspace(context, device, workspace.data(), bytes);
-    status = call(context, part);
+    status = run();
     halnorm_context_set_workspace(context, device, nullptr, 0);
     if (status == HALNORM_OK) {
       for (const Member &member : members()) member.tensor->download();

@@ -122,7 +122,8 @@ struct Tensors {
   // On arguments that `bend` has changed.
   halnorm_status call_bent(const halnorm_context *context,
                            const std::function<void(Arguments *)> &bend);
-  // The same on copies on the CUDA device.
+  // The same on copies on the CUDA device; on_cuda() runs what calls of them are made of.
+  halnorm_status on_cuda(halnorm_context *context, const std::function<halnorm_status()> &run);
   halnorm_status call_on_cuda(halnorm_context *context, int64_t part);
 
   // Names the tensor that the call should have left alone and did not; empty when all is well.

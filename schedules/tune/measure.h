@@ -64,6 +64,8 @@ class Measurer {
   // Which of the two the model is.
   bool models_assembly() const { return models() && !options_.model_triple.empty(); }
   bool models_launches() const { return models() && options_.model_triple.empty(); }
+  // Then what kernels are for is seen from the launches that the model asks of, timed or not.
+  bool is_for_cuda() const { return options_.model_triple.empty(); }
 
   // Runs the kernel `symbol` of the program: compares it with `reference` on the checked problems
   // and on the others, and measures it on the others.

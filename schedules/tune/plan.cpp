@@ -153,7 +153,7 @@ Shares profile(const std::vector<std::string> &problems, ProgramBuilder *builder
   }
   constexpr double kLimit = 900;
   if (!missing.empty()) builder->build_profiler();
-  if (!missing.empty() && measurer->models_launches()) {
+  if (!missing.empty() && measurer->is_for_cuda()) {
     for (const auto &[problem, call] : measurer->model_calls(builder->program(), "", missing)) {
       log->append(key(problem), {{"profile", {{"problem", problem}, {"shares", shares_of(call)}}}});
     }

@@ -128,7 +128,7 @@ std::vector<Weighed> plan_by_profile(const Options &options, const Kit &kit,
   const Shares problems = shares(problem_files(options, kit));
   const std::vector<std::string> checked_files = {kit.schedules() + "/tune/checked.txt"};
   const Shares checked =
-      measurer->models_launches()
+      measurer->is_for_cuda()
           ? profile_parts(read_problems(checked_files, dtypes), builder, measurer)
           : shares(checked_files);
   return make_plan(families, rows, problems, checked, measurer->models_launches());
@@ -149,17 +149,16 @@ void tune(const Options &options) {
   const Metric metric = parse_metric(options.metric);
   const Architecture &architecture = architecture_of(*target);
   const bool for_cuda = *architecture.triple == '\0';
-  if (for_cuda && metric != Metric::model) {
+  if (for_cuda && metric == Metric::instructions) {
     throw std::runtime_error(
-        "kernels for CUDA are ranked by --metric=model alone; make bench "
-        "TARGET=" +
-        target->name + " takes the time of rows");
+        "nothing counts instructions of kernels for CUDA: --metric is model or time");
   }
   const std::string model_cpus = for_cuda                     ? names_of_gpus()
                                  : options.model_cpus.empty() ? architecture.model_cpus
                                                               : options.model_cpus;
   const std::string machine = !options.machine.empty()  ? options.machine
                               : metric == Metric::model ? model_cpus
+                              : for_cuda                ? std::string("a GPU")
                               : options.runner.empty()  ? cpu_name()
                                                         : options.runner;
   std::string starting_rows;
@@ -185,7 +184,7 @@ void tune(const Options &options) {
 
   // On the machine's own driver, if it is to run on no other.
   Command runner = words_of(options.runner);
-  if (for_cuda && runner.empty() && !kit.cuda_driver.empty()) {
+  if (for_cuda && metric == Metric::model && runner.empty() && !kit.cuda_driver.empty()) {
     runner = {"env", "LD_LIBRARY_PATH=" + kit.cuda_driver};
   }
   ProgramBuilder builder(kit, target->name, options.log + ".work", options.jobs, options.limit);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// halnorm-tune on kernels for CUDA, without a GPU: bits on the interpreter, ranks by the model.
+// halnorm-tune on kernels for CUDA, without a GPU: bits on the interpreter, ranks by the model, and
+// times as the interpreter tells them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -85,10 +87,22 @@ TEST_F(CudaTuner, WithoutPtxasItEndsWithWhereThatIsFrom) {
   EXPECT_NE(finished.errors.find("the model needs ptxas"), std::string::npos) << finished.errors;
 }
 
-TEST_F(CudaTuner, TakesNoTimes) {
-  const Finished finished = tune({}, "time");
+// As on a GPU, but for the clock: the interpreter's events have the time of the host.
+TEST_F(CudaTuner, TakesTheTimeOfCallsOnTheDriverThatTheRunnerFinds) {
+  const std::string driver = repository_.kit.at("cuda_driver");
+  const Finished finished = tune({"--runner=env LD_LIBRARY_PATH=" + driver}, "time");
+  ASSERT_TRUE(finished.good()) << finished.trouble();
+  const std::vector<json> log = repository_.log("log.jsonl");
+  EXPECT_EQ(log.at(0).at("metric"), "time");
+  const auto timed = [](const json &line) { return line.value("status", "") == "timed"; };
+  EXPECT_GT(std::count_if(log.begin(), log.end(), timed), 0);
+}
+
+TEST_F(CudaTuner, CountsNoInstructions) {
+  const Finished finished = tune({}, "instructions");
   EXPECT_FALSE(finished.good());
-  EXPECT_NE(finished.errors.find("--metric=model"), std::string::npos) << finished.errors;
+  EXPECT_NE(finished.errors.find("--metric is model or time"), std::string::npos)
+      << finished.errors;
 }
 
 }  // namespace
