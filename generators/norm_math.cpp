@@ -57,10 +57,9 @@ Expr narrow_to_bf16(const Expr &value, const Target &target) {
       target.has_feature(Target::AVX512_Skylake)
           ? select((bits & 0x10000) != 0, cast<uint32_t>(0x8000), cast<uint32_t>(0x7fff))
           : 0x7fff + ((bits >> 16) & 1);
-  // is_nan() is quicker; compilers for CUDA may take it to be false, and Halide 21 has no vectors of
-  // it for OpenCL.
-  const Expr is_a_nan =
-      target.has_gpu_feature() ? (bits & 0x7fffffff) > 0x7f800000 : is_nan(value);
+  // is_nan() is quicker; compilers for CUDA may take it to be false, and Halide 21 has no vectors
+  // of it for OpenCL.
+  const Expr is_a_nan = target.has_gpu_feature() ? (bits & 0x7fffffff) > 0x7f800000 : is_nan(value);
   return cast<uint16_t>((bits + select(is_a_nan, cast<uint32_t>(0), half)) >> 16);
 }
 

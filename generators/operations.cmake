@@ -24,6 +24,7 @@ halnorm_kernel(any_norm row_apply_channel       row_apply    apply columns=false
 halnorm_kernel(any_norm row_backward            row_apply    apply_backward columns=false gamma_along_rows=true)
 halnorm_kernel(any_norm row_backward_channel    row_apply    apply_backward columns=false gamma_along_rows=false)
 halnorm_kernel(any_norm row_backward_parameters row_backward_parameters backward_parameters)
+halnorm_kernel(any_norm row_gradients           row_gradients backward_parameters sums_rows=true)
 halnorm_kernel(any_norm column_sums_values      column_sums  column_sums summands=values)
 halnorm_kernel(any_norm column_sums_deviations  column_sums  column_sums summands=deviations)
 halnorm_kernel(any_norm column_sums_gradients   column_sums  column_sums summands=gradients)

@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include <new>
+
 #include "HalideRuntime.h"
 #include "dispatch.h"
 #include "norm_call.h"
@@ -43,16 +45,19 @@ struct KernelBuffer {
 // The arguments of one call, in the order in which the kernel's generator lists them.
 class KernelArguments {
  public:
+  KernelArguments() {}
   void add(const void *data, const KernelShape &shape) {
-    buffers_[count_].reshape(shape);
-    list_[count_] = buffers_[count_].at(data);
+    list_[count_] = (new (&buffers_[count_]) KernelBuffer(shape))->at(data);
     ++count_;
   }
+  void add(const int32_t *number) { list_[count_++] = const_cast<int32_t *>(number); }
   void run(const Kernel &kernel) { kernel.run(list_); }
 
  private:
   static constexpr int kMost = 10;
-  KernelBuffer buffers_[kMost];
+  union {
+    KernelBuffer buffers_[kMost];  // only those that are added are filled in
+  };
   void *list_[kMost];
   int count_ = 0;
 };

@@ -68,14 +68,21 @@ class StageExecutor {
   void store_gradient(void *gradient, Stride stride, const Kernel *kernel, const double *totals,
                       int64_t begin, int64_t count) const;
 
+  int64_t rows_of_a_statistic(const Block &block) const;
+  int64_t sums_of_a_statistic(const Block &block) const;
+  int64_t statistics_of(const Block &block) const;
   template <typename Run>
   void for_each_statistic(const Block &block, const Run &run) const;
+  void add_up_rows(const Block &block, double *sums) const;
+  void spread_over_rows(const Block &block, int64_t count, float *values) const;
+  void gather_from_rows(const Block &block, int64_t count, float *values) const;
   void find_centers(const Block &block, int64_t elements_of_a_row) const;
   bool move_centers(const Block &block) const;
   void find_statistics(const Block &block) const;
   void find_running_statistics(const Block &block) const;
   void read_saved_statistics(const Block &block) const;
   void find_gradient_means(const Block &block) const;
+  void weigh_by_gamma(const Block &block, double *totals) const;
   void keep_gradient_totals(const Block &block) const;
 
   // Where a tile's first row is in the arrays of its block.

@@ -12,7 +12,8 @@ namespace {
 // Beyond, blocks gain nothing over tiles. Columns leave the cache sooner: they are read in pieces.
 constexpr int64_t kMostBytesOfABlock = 8 * 1024 * 1024;
 constexpr int64_t kMostBytesOfColumns = 2 * 1024 * 1024;
-constexpr int64_t kMostRowsOfABlock = 64;
+// What a block costs by itself counts where rows are short; threads want many to share.
+constexpr int64_t kMostRowsOfABlock = 256, kMostRowsOfASharedBlock = 64;
 constexpr int64_t kFewestColumns = 256;  // so that memory is read in stretches
 // Gradients of parameters along the rows: a block of the column tree where rows are dense, some
 // lanes of the row tree where they are neighbours.
@@ -136,14 +137,24 @@ Plan::Plan(const NormCall &norm_call, int32_t cpu_target)
   if (has_samples) samples_grid = samples_grid_of(sums_grid);
   parameter_rows = grid.columns ? kParameterColumns : kParameterRows;
   parameter_blocks = grid.outer_count * ceil_div(grid.rows.extent, parameter_rows);
-  const Part part = last_part(call, grid);
-  fuses_parameters = part == Part::row_backward_parameters;
+  fuses_parameters = can_fuse_parameters(call, grid);
+  if (fuses_parameters && !is_long()) {
+    choose_last(Part::row_gradients);
+    // Only blocks have whole rows; and a context may prefer a kernel of another stage.
+    const bool prefers_others = prefers_stages(call) && preferred_kernel(call) != last;
+    sums_rows = last != nullptr && launch.stages == 0 && by_blocks && !prefers_others;
+    wants_totals = wants_totals && !sums_rows;
+  }
+  if (!sums_rows) choose_last(last_part(call, grid));
+  choose_tiles();
+}
+
+void Plan::choose_last(Part part) {
   last = find_kernel(call, target, Operation::any_norm, part, call.storage);
-  if (last != nullptr) launch = last->launch;
+  launch = last == nullptr ? Launch() : last->launch;
   launch.columns = static_cast<int32_t>(padded(larger(launch.columns, 1)));
   threads = threads_for(call.context, call.bytes(), launch.grain_kib);
   choose_blocks();
-  choose_tiles();
 }
 
 // Of the inputs that a block reads of one row.
@@ -162,7 +173,7 @@ void Plan::choose_blocks() {
     rows = smaller(fitting / kFewestColumns * kFewestColumns, launch.columns);
     if (rows == 0) rows = launch.columns;
   } else {
-    rows = clamp(fitting, 1, kMostRowsOfABlock);
+    rows = clamp(fitting, 1, threads == 1 ? kMostRowsOfABlock : kMostRowsOfASharedBlock);
   }
   int64_t unit = rows;
   if (wants_parameters_of_rows) {

@@ -66,6 +66,7 @@ struct Plan {
   bool has_samples;
   bool wants_parameters_of_rows;  // a gradient of parameters that lie along the rows
   bool fuses_parameters;          // that gradient comes from the last pass too
+  bool sums_rows = false;         // and it sums up each row before
   // Those gradients are summed by so many rows, in order, and then over these blocks.
   int64_t parameter_rows, parameter_blocks;
 
@@ -103,6 +104,7 @@ struct Plan {
   void task_memory(int64_t index, TaskMemory *memory, Block *block) const;
 
  private:
+  void choose_last(Part part);
   void choose_blocks();
   void choose_tiles();
   int64_t row_bytes() const;

@@ -132,22 +132,26 @@ void StageExecutor::sum_up(const Block &block, TaskMemory *memory) const {
     for_each_tile(block, grid, plan_.sums_tile, step, order, memory);
     if (in_parts) for_each_tile(block, grid, to_fold, &StageExecutor::fold, order, memory);
   };
+  const auto sum_about_centers = [&](Order order) {
+    pass(&StageExecutor::sum, order);
+    for (double *totals : block.totals) add_up_rows(block, totals);
+  };
   if (has_two_passes_of_sums()) {
     pass(&StageExecutor::sum_first, Order::front_to_back);
     find_centers(block, grid.n);
-    pass(&StageExecutor::sum, Order::back_to_front);
+    sum_about_centers(Order::back_to_front);
   } else if (plan_.has_samples) {
     const Grid &samples = plan_.samples_grid;
     for_each_tile(block, samples, {plan_.sums_tile.rows, samples.n}, &StageExecutor::sum_samples,
                   Order::front_to_back, memory);
     find_centers(block, samples.n);
+    sum_about_centers(Order::front_to_back);
+    if (move_centers(block)) sum_about_centers(Order::front_to_back);
+  } else if (call_.is_backward()) {
     pass(&StageExecutor::sum, Order::front_to_back);
-    if (move_centers(block)) pass(&StageExecutor::sum, Order::front_to_back);
   } else {
-    if (!call_.is_backward()) {
-      memset(block.center, 0, static_cast<size_t>(block.outers * block.rows) * sizeof(float));
-    }
-    pass(&StageExecutor::sum, Order::front_to_back);
+    memset(block.center, 0, static_cast<size_t>(block.outers * block.rows) * sizeof(float));
+    sum_about_centers(Order::front_to_back);
   }
   if (!call_.is_backward()) find_statistics(block);
 }

@@ -148,6 +148,7 @@ void StageExecutor::apply(const Block &block, const Tile &tile, const TileView &
   if (plan_.fuses_parameters) {
     for (int k = 0; k < 2; ++k) sums[k] = parameter_sums_of(tile, k);
   }
+  const int32_t has_mean = call_.has_mean() ? 1 : 0;
   const int64_t step = grid.columns ? tile.rows : kernels_.last->rows;
   for (int64_t r = 0; r < tile.rows; r += step) {
     const int64_t rows = smaller(step, tile.rows - r);
@@ -170,9 +171,12 @@ void StageExecutor::apply(const Block &block, const Tile &tile, const TileView &
       add_tensor(x);
       add_rows(block.mean);
       add_rows(block.rstd);
-      add_rows(block.mean_g);
-      add_rows(block.slope);
+      if (!plan_.sums_rows) {
+        add_rows(block.mean_g);
+        add_rows(block.slope);
+      }
       add_parameter(memory->gamma, plan_.gamma);
+      if (plan_.sums_rows) arguments.add(&has_mean);
     } else {
       add_tensor(call_.is_backward() ? dy : x);
       add_rows(call_.is_backward() ? block.mean_g : block.mean);
@@ -212,8 +216,8 @@ void StageExecutor::run_block(const Block &block, TaskMemory *memory) const {
   if (call_.is_backward()) {
     read_saved_statistics(block);
     if (plan_.wants_totals) sum_up(block, memory);
-    if (call_.y != nullptr) find_gradient_means(block);
     if (plan_.gradient_totals[0] != nullptr) keep_gradient_totals(block);
+    if (call_.y != nullptr && !plan_.sums_rows) find_gradient_means(block);
   } else if (plan_.wants_totals) {
     sum_up(block, memory);
   } else {

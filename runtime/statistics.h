@@ -10,21 +10,23 @@
 
 namespace halnorm {
 
-// Of one statistic; its mean is high + low.
-struct Statistic {
-  float high, low, rstd;
-  double variance;  // the biased one, before rounding
-};
-
 // From the sums over n elements of d * d and d, d = x - center, the variance of Chan, Golub,
 // LeVeque 1983. Two passes have the mean for a center, and it is then high, as in
 // generators/norm_math.h; in f32 where the sums are of one chunk, so that a row comes out the same
 // whichever kernels run it. Else the center is that of a few elements.
-struct DeviationSums {
-  double squares, deviations, n;
-  bool of_one_chunk, from_samples;
+enum class CenterOf : uint8_t { one_chunk, all, samples };
+
+// Of `count` statistics. `squares` holds the sums of d * d, and then the variances, which are the
+// biased ones, before rounding. The mean is high + low.
+struct StatisticArrays {
+  int64_t count;
+  const float *center;
+  double *squares;
+  const double *deviations;
+  float *high, *low, *rstd;
 };
-Statistic statistic_of(const NormCall &call, float center, const DeviationSums &sums);
+void find_statistics(const NormCall &call, CenterOf center_of, double n,
+                     const StatisticArrays &arrays);
 
 // 1 / sqrt(variance + eps), in f32 as kernels have it.
 inline float reciprocal_deviation(float variance, float eps) {
@@ -41,7 +43,7 @@ void add_up_blocks(const float *sums, int64_t blocks, int64_t step, int64_t coun
 
 // The running statistics of a channel after a batch of n elements of it (PyTorch's definition:
 // torch.nn.BatchNorm2d), in f64 and rounded once.
-void update_running_statistics(const NormCall &call, const Statistic &batch, int64_t n,
+void update_running_statistics(const NormCall &call, double mean, double variance, int64_t n,
                                int64_t channel);
 
 }  // namespace halnorm

@@ -84,8 +84,8 @@ void scatter(void *data, const Stretch &stretch, const void *packed, int64_t ste
 int64_t even_step(const Axis *axes, int32_t rank, Stride stride) {
   if (rank == 0) return 1;
   const int64_t step = axes[rank - 1].*stride;
-  int64_t next = step;
-  for (int32_t d = rank - 1; d >= 0; --d) {
+  int64_t next = step * axes[rank - 1].extent;
+  for (int32_t d = rank - 2; d >= 0; --d) {
     if (axes[d].*stride != next) return 0;
     next *= axes[d].extent;
   }

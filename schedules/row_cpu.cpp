@@ -210,18 +210,24 @@ void schedule_short_rows(Roles *roles, const Knobs &knobs, const Halide::Target 
   across_rows(roles->statistics);
 }
 
-// The sums over chunks and their folds, all of one row.
-void chunks_of_a_row(Sum *sum, Func consumer, int native, const Vars &vars) {
+// The folds of a sum, all of one row.
+void folds_of_a_row(Sum *sum, Func consumer, int native, const Vars &vars) {
   const Var lane = vars.lane;
-  sum->ordered.compute_at(consumer, vars.row).store_in(MemoryType::Stack);
-  sum->ordered.bound_extent(lane, kLanes).vectorize(lane, native).unroll(lane);
-  sum->ordered.update().reorder(lane, sum->parts.x).vectorize(lane, native).unroll(lane);
   int width = kLanes;
   for (Func &fold : sum->folds) {
     width /= 2;
     fold.compute_at(consumer, vars.row).store_in(MemoryType::Stack).bound_extent(lane, width);
     fold.vectorize(lane, std::min(width, native)).unroll(lane);
   }
+}
+
+// The sums over chunks and their folds, all of one row.
+void chunks_of_a_row(Sum *sum, Func consumer, int native, const Vars &vars) {
+  const Var lane = vars.lane;
+  sum->ordered.compute_at(consumer, vars.row).store_in(MemoryType::Stack);
+  sum->ordered.bound_extent(lane, kLanes).vectorize(lane, native).unroll(lane);
+  sum->ordered.update().reorder(lane, sum->parts.x).vectorize(lane, native).unroll(lane);
+  folds_of_a_row(sum, consumer, native, vars);
 }
 
 void schedule_long_rows(Roles *roles, const Knobs &knobs, const Halide::Target &target) {
@@ -298,6 +304,17 @@ void schedule_row_backward_parameters(Roles *roles, const Knobs &knobs,
   }
   gradients.update(0).compute_with(output.update(0), order.steps.x);
   gradients.update(1).compute_with(output.update(1), group);
+
+  // The means of the rows of a step, where the kernel takes them from the rows.
+  const int native = f32_lanes(target);
+  const RVar loops[] = {order.steps.y, order.rest};
+  for (size_t stage = 0; stage < roles->between.size(); stage++) {
+    Func means = roles->between[stage];
+    Sum &sum = roles->sums[stage];
+    means.compute_at(output, loops[stage]).store_in(MemoryType::Stack);
+    folds_of_a_row(&sum, means, native, roles->vars);
+    lanes_in_registers(sum, means, roles->vars.row, native, *roles, knobs);
+  }
 }
 
 void schedule_vector(Roles *roles, const Halide::Target &target) {

@@ -260,10 +260,16 @@ def check_last_pass_with_sums(kernel, width, function):
                   % (kernel.symbol, wanted))
 
 
+def check_dense_sums_and_last_pass(kernel, width, function):
+    check_dense_sums(kernel, width, function)
+    check_last_pass_with_sums(kernel, width, function)
+
+
 CHECKS = [(r"row|row_ahead|long_row|row_(totals|chunks)_\w+", check_dense_sums),
           (r"column_sums_\w+", check_column_sums),
           (r"(row|column)_(apply|backward)(_channel)?", check_last_pass),
           (r"row_backward_parameters", check_last_pass_with_sums),
+          (r"row_gradients", check_dense_sums_and_last_pass),
           (r"row_fold|parameter(_gradient)?", None)]
 
 
