@@ -2,7 +2,7 @@
 // The last pass of layer and RMS norm's gradients with what the rows add to dgamma and dbeta, so
 // that each element is loaded once for all three. Of rows of whole groups of kLanes, which need no
 // window; the rows add up in order, as in column_sums_parameters. `sums_rows` takes what dx needs
-// of a row from the row itself, by one of the row trees, rather than as an argument.
+// of a row of one chunk from the row itself rather than as an argument.
 #include "norm_generator.h"
 
 namespace halnorm {
